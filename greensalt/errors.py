@@ -1,0 +1,136 @@
+"""Every error that greensalt raises, in one tree.
+
+    GreensaltError
+    +-- ConfigError                  a configuration file or option is wrong
+    +-- ProtocolError                bytes from a peer that break the protocol
+    |   +-- MalformedMessage         not decodable, wrong type, missing field
+    |   +-- VersionTooOld            protocol version below 3
+    |   +-- InvalidMinionId          a minion id that could not be a file name
+    |   +-- UnsafePath               a path that leaves its root
+    +-- CryptoError                  a cryptographic operation failed
+    |   +-- UnsupportedAlgorithm     not one of the allowed schemes
+    |   +-- DecryptError             MAC, padding or length is wrong
+    |   +-- NonceMismatch            a reply to some other request
+    |   +-- BadSignature             a signature does not verify
+    |   +-- BadKey                   a key file or PEM text can't be read
+    +-- AuthenticationError          who somebody is could not be proven
+    |   +-- MasterKeyChanged         the master presents another key than before
+    |   +-- SignInRefused            the master rejected this minion's key
+    +-- AuthorizationError           somebody may not do what they asked for
+    +-- TargetError                  a target expression can't be parsed
+    +-- TransportError               a socket could not do its work
+    |   +-- RequestTimeout           no reply in time
+    +-- StoreError                   the store can't keep or find something
+    +-- ModuleError                  errors of execution modules
+        +-- CommandExecutionError    the function could not do what it should
+        +-- SaltInvocationError      the function was called wrongly
+        +-- CommandNotFoundError     a program that the function needs is missing
+
+Leaves carry their data in attributes where a caller may want it.
+"""
+
+from __future__ import annotations
+
+
+class GreensaltError(Exception):
+    """Root of all errors that greensalt raises on purpose."""
+
+
+class ConfigError(GreensaltError):
+    """A configuration file or option is wrong; the message names file, key and remedy."""
+
+
+class ProtocolError(GreensaltError):
+    """Bytes from a peer that break the protocol."""
+
+
+class MalformedMessage(ProtocolError):
+    """A message that can't be decoded, or whose fields are missing or of the wrong type."""
+
+
+class VersionTooOld(ProtocolError):
+    """A message of a protocol version below 3."""
+
+    def __init__(self, version: object) -> None:
+        super().__init__(f"protocol version {version!r} is below 3")
+        self.version = version
+
+
+class InvalidMinionId(ProtocolError):
+    """A minion id that breaks the naming rules."""
+
+
+class UnsafePath(ProtocolError):
+    """A path that would leave the directory it must stay in."""
+
+
+class CryptoError(GreensaltError):
+    """A cryptographic operation failed."""
+
+
+class UnsupportedAlgorithm(CryptoError):
+    """An algorithm name that is not on the allow-list."""
+
+
+class DecryptError(CryptoError):
+    """A packet or ciphertext whose MAC, padding or length is wrong."""
+
+
+class NonceMismatch(CryptoError):
+    """A reply that belongs to some other request."""
+
+
+class BadSignature(CryptoError):
+    """A signature that does not verify."""
+
+
+class BadKey(CryptoError):
+    """A key file or PEM text that can't be read."""
+
+
+class AuthenticationError(GreensaltError):
+    """Who somebody is could not be proven."""
+
+
+class MasterKeyChanged(AuthenticationError):
+    """The master presents another public key than the one this minion trusts."""
+
+
+class SignInRefused(AuthenticationError):
+    """The master rejected this minion's key."""
+
+
+class AuthorizationError(GreensaltError):
+    """Somebody may not do what they asked for."""
+
+
+class TargetError(GreensaltError):
+    """A target expression that can't be parsed."""
+
+
+class TransportError(GreensaltError):
+    """A socket could not do its work."""
+
+
+class RequestTimeout(TransportError):
+    """No reply came in time."""
+
+
+class StoreError(GreensaltError):
+    """The store can't keep or find something."""
+
+
+class ModuleError(GreensaltError):
+    """Errors that execution modules raise for their caller."""
+
+
+class CommandExecutionError(ModuleError):
+    """The function could not do what it should."""
+
+
+class SaltInvocationError(ModuleError):
+    """The function was called wrongly."""
+
+
+class CommandNotFoundError(ModuleError):
+    """A program that the function needs is missing."""
