@@ -1,0 +1,58 @@
+# `make demo` and `make test` build what they need by themselves; a second run finds it built.
+PYTHON ?= python3
+VENV ?= .venv
+export GREENSALT_STOCK_VENVS ?= $(CURDIR)/.venvs
+export GREENSALT_VENV := $(VENV)
+
+BIN := $(VENV)/bin
+# One stamp per set of packages: it is newer than setup.cfg once they are installed.
+RUNTIME := $(VENV)/.greensalt-runtime
+DEV := $(VENV)/.greensalt-dev
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: help venv demo test stock-venvs check bench clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: $(DEV)  ## the virtual environment .venv/ with everything to work on greensalt
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	    echo "greensalt needs Python 3.11 or newer, and $(PYTHON) is" \
+	        "$$($(PYTHON) --version 2>&1 || echo missing)." \
+	        "Name another one: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	    echo "$(PYTHON) can't make virtual environments: install its venv package" \
+	        "(Debian: python3-venv)." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(RUNTIME): setup.cfg pyproject.toml | $(BIN)/python
+	$(PIP) install --quiet --editable .
+	@touch $@
+
+$(DEV): setup.cfg pyproject.toml | $(BIN)/python
+	$(PIP) install --quiet --editable '.[dev]'
+	@touch $@ $(RUNTIME)
+
+demo: $(RUNTIME)  ## start a master and three minions, run test.ping on them, stop them
+	$(BIN)/greensalt demo --minions 3 --once
+
+stock-venvs:  ## the stock Salts of the interop tests, each in a virtual environment (cached)
+	@$(PYTHON) tools/stock-venvs
+
+test: $(DEV) stock-venvs  ## every test, stock Salt daemons included, with the coverage gate
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(PYTEST_ARGS)
+	$(BIN)/coverage report --fail-under=100 \
+	    --include='greensalt/wire/*,greensalt/crypto/*,greensalt/target/*'
+
+check: $(DEV)  ## format, lint, types, import layers
+	tools/check
+
+bench: $(DEV) stock-venvs  ## the figures of the README, measured on this machine
+	$(BIN)/python tools/bench
+
+clean:  ## remove what was built, but not the virtual environments
+	rm -rf build dist *.egg-info htmlcov .coverage .coverage.* \
+	    .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
