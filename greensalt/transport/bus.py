@@ -1,0 +1,230 @@
+"""The event bus of a daemon: the EventPublisher, PULL -> PUB, and its clients.
+
+A bus message has two frames: the event (tag, blank line, msgpack: docs/protocol.md 7.1) and a
+stamp: 8 bytes boot id, 8 bytes sequence number, big-endian. A client that receives everything sees
+from the stamp what it missed. `epub` is an XPUB, which is a PUB that shows its subscriptions: one
+to `greensalt/sync/...` is answered with an event of that tag, so a client knows that it and all
+its earlier subscriptions are live (docs/protocol.md 12).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import struct
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import gevent
+import zmq
+
+from greensalt.errors import ProtocolError, TransportError
+from greensalt.green import Crew
+from greensalt.transport.sockets import (
+    Again,
+    Context,
+    Drain,
+    bind_ipc,
+    plain_socket,
+    send,
+)
+from greensalt.wire import tags
+
+log = logging.getLogger(__name__)
+
+Listener = Callable[[str, dict[str, Any]], object]
+
+STAMP = struct.Struct(">8sQ")
+SYNC = "greensalt/sync/"
+SUBSCRIBER_HWM = 20_000  # events kept for a subscriber that does not read; then it loses some
+
+
+class EventPublisher:
+    """Owns `epull` and `epub`, and the listeners inside the process.
+
+    `fire` sends an event at once; events from `epull` take the same way. A listener that raises is
+    logged and harms nothing.
+    """
+
+    def __init__(self, context: Context, *, max_event_bytes: int = 1 << 20) -> None:
+        self.boot_id = os.urandom(8)
+        self.sequence = 0
+        self.malformed = 0
+        self._max_event_bytes = max_event_bytes
+        self._epub = plain_socket(context, zmq.XPUB)
+        self._epub.set(zmq.SNDHWM, SUBSCRIBER_HWM)
+        self._epub.set(zmq.RCVHWM, 0)
+        self._epub.set(zmq.LINGER, 100)
+        self._epull = plain_socket(context, zmq.PULL)
+        self._epull.set(zmq.RCVHWM, 0)
+        self._epull.set(zmq.MAXMSGSIZE, 4 * max_event_bytes)
+        self._listeners: list[tuple[str, Listener]] = []
+        self._drains: list[Drain] = []
+        self._crew = Crew("bus")
+
+    @property
+    def failed(self) -> Any:
+        """Set to the reason when the bus can't go on."""
+        return self._crew.failed
+
+    def bind(self, epub: str, epull: str) -> None:
+        bind_ipc(self._epub, epub, 0o660)
+        bind_ipc(self._epull, epull, 0o600)
+
+    def start(self) -> None:
+        self._drains = [Drain(self._epub, self._subscribed), Drain(self._epull, self._take)]
+        for drain in self._drains:
+            self._crew.spawn_vital("owner", drain.run)
+
+    def stop(self) -> None:
+        self._crew.stop()
+        for drain in self._drains:
+            drain.close()
+
+    def listen(self, prefix: str, listener: Listener) -> Callable[[], None]:
+        """Call `listener(tag, data)` for every event whose tag begins so; returns the way to stop.
+
+        It runs in the greenlet that fires: it must not wait.
+        """
+        entry = (prefix, listener)
+        self._listeners.append(entry)
+        return lambda: self._listeners.remove(entry) if entry in self._listeners else None
+
+    def fire(self, tag: str, data: dict[str, Any]) -> None:
+        """Send an event to all subscribers and listeners; `_stamp` is added."""
+        data = tags.stamp(data, datetime.now(UTC))
+        self._send(tags.pack_event(tag, data), tag, data)
+
+    def _take(self, frames: list[bytes]) -> None:
+        """An event from somebody else on this host."""
+        try:
+            tag, data = tags.unpack_event(frames[0])
+        except ProtocolError as error:
+            self.malformed += 1
+            log.warning("an event that can't be read was dropped: %s", error)
+            return
+        if not tag or len(frames) != 1:
+            self.malformed += 1
+            return
+        if "_stamp" in data:
+            self._send(frames[0], tag, data)
+        else:
+            self.fire(tag, data)
+
+    def _send(self, event: bytes, tag: str, data: dict[str, Any]) -> None:
+        if len(event) > self._max_event_bytes:
+            data = {**tags.trim(data, self._max_event_bytes)}
+            event = tags.pack_event(tag, data)
+        self.sequence += 1
+        try:
+            send(self._epub, [event, STAMP.pack(self.boot_id, self.sequence)])
+        except Again:  # XPUB without NODROP never blocks
+            log.error("the event bus refused %s", tag)
+        if self._drains:
+            self._drains[0].recheck()
+        for prefix, listener in list(self._listeners):
+            if tag.startswith(prefix):
+                try:
+                    listener(tag, data)
+                except Exception:
+                    log.exception("a listener of %s failed on %s", prefix or "everything", tag)
+
+    def _subscribed(self, frames: list[bytes]) -> None:
+        """A subscription frame: one byte 1 and the topic."""
+        topic = frames[0][1:]
+        if frames[0][:1] == b"\x01" and topic.startswith(SYNC.encode()):
+            self.fire(topic.decode(errors="replace"), {})
+
+
+class BusClient:
+    """A subscriber of a bus and, with `pull_address`, one that fires events on it.
+
+    `missed` counts the events that this client can know to have lost: with the subscription to
+    everything ("") every gap in the sequence, otherwise only changes of the bus's boot id count
+    in `restarts`.
+    """
+
+    def __init__(
+        self, pub_address: str, pull_address: str | None = None, context: Context | None = None
+    ) -> None:
+        self._context = context or Context.instance()
+        self._sub = self._context.socket(zmq.SUB)
+        self._sub.set(zmq.LINGER, 0)
+        self._sub.set(zmq.RCVHWM, 0)
+        self._sub.set(zmq.RECONNECT_IVL, 50)
+        self._sub.set(zmq.RECONNECT_IVL_MAX, 500)
+        self._sub.connect(pub_address)
+        self.pub_address = pub_address
+        self._push: zmq.green.Socket | None = None
+        if pull_address is not None:
+            self._push = self._context.socket(zmq.PUSH)
+            self._push.set(zmq.LINGER, 1000)
+            self._push.connect(pull_address)
+        self.missed = self.restarts = 0
+        self._everything = False
+        self._boot_id = b""
+        self._sequence = 0
+        self._early: list[tuple[str, dict[str, Any]]] = []
+
+    def subscribe(self, prefix: str) -> None:
+        """Receive the events whose tag begins with `prefix`; "" is everything."""
+        self._everything = self._everything or not prefix
+        self._sub.set(zmq.SUBSCRIBE, prefix.encode())
+
+    def unsubscribe(self, prefix: str) -> None:
+        self._sub.set(zmq.UNSUBSCRIBE, prefix.encode())
+
+    def sync(self, timeout_s: float) -> None:
+        """Return once all subscriptions so far are live; TransportError when the bus is silent."""
+        topic = f"{SYNC}{uuid4().hex}"
+        self._sub.set(zmq.SUBSCRIBE, topic.encode())
+        try:
+            with gevent.Timeout(timeout_s, TransportError(f"no event bus at {self.pub_address}")):
+                while True:
+                    event = self._receive()
+                    if event[0] == topic:
+                        return
+                    self._early.append(event)
+        finally:
+            self._sub.set(zmq.UNSUBSCRIBE, topic.encode())
+
+    def next(self, timeout_s: float | None) -> tuple[str, dict[str, Any]] | None:
+        """The next event as (tag, data), or None after `timeout_s` seconds (None: no limit)."""
+        if self._early:
+            return self._early.pop(0)
+        with gevent.Timeout(timeout_s, False):
+            return self._receive()
+        return None
+
+    def fire(self, tag: str, data: dict[str, Any]) -> None:
+        """Fire an event on the bus."""
+        if self._push is None:
+            raise TransportError("this client of the bus only listens")
+        self._push.send(tags.pack_event(tag, tags.stamp(data, datetime.now(UTC))))
+
+    def close(self) -> None:
+        self._sub.close(0)
+        if self._push is not None:
+            self._push.close()
+
+    def _receive(self) -> tuple[str, dict[str, Any]]:
+        while True:
+            frames = self._sub.recv_multipart()
+            if len(frames) != 2 or len(frames[1]) != STAMP.size:
+                continue
+            self._check(frames[1])
+            try:
+                return tags.unpack_event(frames[0])
+            except ProtocolError:
+                log.warning("an event that can't be read was skipped")
+
+    def _check(self, stamp: bytes) -> None:
+        boot_id, sequence = STAMP.unpack(stamp)
+        if boot_id != self._boot_id:
+            self.restarts += bool(self._boot_id)
+            self._boot_id = boot_id
+        elif self._everything and self._sequence and sequence > self._sequence + 1:
+            self.missed += sequence - self._sequence - 1
+        self._sequence = sequence

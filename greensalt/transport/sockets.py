@@ -1,0 +1,229 @@
+"""What this project knows about ZeroMQ sockets under gevent, in one place.
+
+Every socket comes from a `zmq.green` context. Sockets that carry few messages are green ones and
+simply used. The hot ones (ROUTER, DEALER, PULL, XPUB, SUB) are plain sockets of the same context,
+drained without blocking by one owner greenlet. The rules, each with a test of its name:
+
+R1  ZMQ_FD is a doorbell, not readiness: wait only after a receive said EAGAIN and no other
+    operation on that socket followed, or after EVENTS showed no POLLIN.
+R2  A send can swallow an inbound edge: after a send, while the reader is parked, ask EVENTS and
+    wake the reader if a message is there.
+R3  The watcher is level-triggered: its callback must touch the socket, or it spins.
+R4  After N messages or T ms let the others run, and go on without parking.
+R5  One owner greenlet per socket. EAGAIN on a send is handled, never ignored.
+R6  The watcher stops before the socket closes: libzmq closes the descriptor later.
+R7  Flags are plain ints: an enum operation costs more than the receive.
+R8  The number of frames is the peer's choice: never assume it.
+
+Source: docs/architecture.md, "Sockets under gevent".
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gevent
+import zmq
+import zmq.green
+
+log = logging.getLogger(__name__)
+
+NOBLOCK = int(zmq.NOBLOCK)
+SNDMORE_NOBLOCK = int(zmq.SNDMORE | zmq.NOBLOCK)
+EVENTS = int(zmq.EVENTS)
+POLLIN = int(zmq.POLLIN)
+POLLOUT = int(zmq.POLLOUT)
+Again = zmq.Again
+
+MAX_MESSAGE_BYTES = 100 << 20
+SAFETY_S = 1.0  # how often a parked owner is looked after
+BATCH_MESSAGES = 64
+BATCH_S = 0.002
+
+Context = zmq.green.Context
+Socket = zmq.Socket[bytes]
+
+
+def new_context(io_threads: int = 1, max_sockets: int | None = None) -> Context:
+    """A green context; `max_sockets` must be told before its first socket exists."""
+    context = zmq.green.Context(io_threads)
+    if max_sockets is not None:
+        context.set(zmq.MAX_SOCKETS, max_sockets)
+    return context
+
+
+def plain_socket(context: Context, kind: int) -> Socket:
+    """A hot socket: plain, from the green context, to be drained by an owner."""
+    return context.socket(kind, socket_class=zmq.Socket)
+
+
+def set_server_options(sock: Socket, *, backlog: int, ipv6: bool, heartbeat_s: int = 15) -> None:
+    """Options of the two public ports: dead peers are noticed, reconnect storms are accepted."""
+    sock.set(zmq.BACKLOG, backlog)
+    sock.set(zmq.LINGER, 1000)
+    sock.set(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
+    sock.set(zmq.HEARTBEAT_IVL, heartbeat_s * 1000)
+    sock.set(zmq.HEARTBEAT_TIMEOUT, heartbeat_s * 3000)
+    sock.set(zmq.IPV6, int(ipv6))
+    set_keepalive(sock, idle_s=60, interval_s=15, count=3)
+
+
+def set_keepalive(sock: zmq.Socket[Any], *, idle_s: int, interval_s: int, count: int) -> None:
+    """TCP keepalive, for links that a firewall or a NAT drops when they are silent."""
+    sock.set(zmq.TCP_KEEPALIVE, 1)
+    sock.set(zmq.TCP_KEEPALIVE_IDLE, idle_s)
+    sock.set(zmq.TCP_KEEPALIVE_INTVL, interval_s)
+    sock.set(zmq.TCP_KEEPALIVE_CNT, count)
+
+
+def bind_ipc(sock: zmq.Socket[Any], address: str, mode: int) -> None:
+    """Bind a unix socket whose file has `mode` from its first moment on."""
+    path = address.removeprefix("ipc://")
+    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+    before = os.umask(0o777 & ~mode)
+    try:
+        sock.bind(address)
+    finally:
+        os.umask(before)
+
+
+def receive(sock: Socket) -> list[bytes]:
+    """One whole message without blocking; raises `Again` when there is none (R8)."""
+    frame = sock.recv(NOBLOCK, False)
+    frames = [frame.bytes]
+    while frame.more:
+        frame = sock.recv(NOBLOCK, False)
+        frames.append(frame.bytes)
+    return frames
+
+
+def send(sock: Socket, frames: Sequence[bytes]) -> None:
+    """One whole message without blocking; raises `Again` when the peer's pipe is full."""
+    for frame in frames[:-1]:
+        sock.send(frame, SNDMORE_NOBLOCK)
+    sock.send(frames[-1], NOBLOCK)
+
+
+def readable(sock: Socket) -> bool:
+    """Whether a message is waiting; asking also clears the doorbell."""
+    return bool(sock.get(EVENTS) & POLLIN)
+
+
+class Doorbell:
+    """Watches a socket's ZMQ_FD and rings the owner.
+
+    `ring()` returns whether the owner was parked and has been woken; if not, the doorbell touches
+    the socket itself (R3). Once a second it looks whether a message waits although nobody rang:
+    `missed` counts those, and the owner is woken.
+    """
+
+    def __init__(self, sock: Socket, ring: Callable[[], bool]) -> None:
+        self._sock = sock
+        self._ring = ring
+        self.missed = 0
+        loop = gevent.get_hub().loop
+        descriptor = sock.get(zmq.FD)
+        self._poll = select.poll()
+        self._poll.register(descriptor, select.POLLIN)
+        self._watcher = loop.io(descriptor, 1)
+        self._watcher.start(self._rang)
+        self._safety = loop.timer(SAFETY_S, SAFETY_S, ref=False)
+        self._safety.start(self._look)
+
+    def _rang(self) -> None:
+        if not self._ring():
+            self._sock.get(EVENTS)
+
+    def _look(self) -> None:
+        # A readable descriptor is an edge still pending in this turn of the loop, not a missed one.
+        if not self._poll.poll(0) and readable(self._sock) and self._ring():
+            self.missed += 1
+            log.warning("a message waited without its doorbell having rung (%d)", self.missed)
+
+    def close(self) -> None:
+        """Stop watching; call it before the socket is closed (R6)."""
+        for watcher in (self._watcher, self._safety):
+            watcher.stop()
+            watcher.close()
+
+
+class Parking:
+    """The place where one owner greenlet waits for a doorbell or for `wake`."""
+
+    def __init__(self) -> None:
+        self._hub = gevent.get_hub()
+        self._waiting: Any = None
+
+    @property
+    def occupied(self) -> bool:
+        return self._waiting is not None
+
+    def park(self) -> None:
+        """Wait until somebody calls `ring` or `wake`."""
+        self._waiting = gevent.getcurrent()
+        try:
+            self._hub.switch()
+        finally:
+            self._waiting = None
+
+    def ring(self) -> bool:
+        """Switch to the parked greenlet at once. Only for callbacks that run in the hub."""
+        waiting = self._waiting
+        if waiting is None:
+            return False
+        self._waiting = None
+        waiting.switch()
+        return True
+
+    def wake(self) -> None:
+        """Let the parked greenlet run soon. For greenlets."""
+        if self._waiting is not None:
+            self._hub.loop.run_callback(self._ring_once)
+
+    def _ring_once(self) -> None:
+        self.ring()
+
+
+class Drain:
+    """The owner of one inbound socket: `run` hands every message to `take` until it is killed.
+
+    What `take` raises ends the owner: `take` handles its own errors.
+    """
+
+    def __init__(self, sock: Socket, take: Callable[[list[bytes]], object]) -> None:
+        self.sock = sock
+        self._take = take
+        self._parking = Parking()
+        self.doorbell = Doorbell(sock, self._parking.ring)
+        self.received = 0
+
+    def run(self) -> None:
+        sock, take = self.sock, self._take
+        while True:
+            count, until = 0, time.monotonic() + BATCH_S
+            try:
+                while count < BATCH_MESSAGES and (count & 7 or time.monotonic() < until):
+                    take(receive(sock))
+                    count += 1
+            except Again:
+                self.received += count
+                if not readable(sock):  # R1: `take` may have sent on this very socket
+                    self._parking.park()
+                continue
+            self.received += count
+            gevent.sleep(0)  # R4
+
+    def recheck(self) -> None:
+        """To be called after a send on the same socket by another greenlet (R2)."""
+        if self._parking.occupied and readable(self.sock):
+            self._parking.wake()
+
+    def close(self, linger_ms: int | None = None) -> None:
+        """Stop watching, then close the socket."""
+        self.doorbell.close()
+        self.sock.close(linger_ms)
