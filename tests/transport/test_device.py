@@ -1,0 +1,181 @@
+"""The device answers every request that is one, whatever the peers do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import gevent
+import pytest
+import zmq
+
+from greensalt.transport.device import Device, RepWorker, split_envelope
+from greensalt.transport.sockets import Context, new_context
+
+
+@pytest.fixture
+def context() -> Iterator[Context]:
+    context = new_context()
+    yield context
+    context.destroy(linger=0)
+
+
+class Bench:
+    """A device on free addresses and peers that talk to it."""
+
+    def __init__(self, context: Context, tmp_path: Path, **options: Any) -> None:
+        self.context = context
+        self.device = Device(context, self.handle, **options)
+        self.ipc = f"ipc://{tmp_path}/workers.ipc"
+        self.device.bind_workers("inproc://workers", self.ipc)
+        self.address = self.device.bind_clients("tcp://127.0.0.1:0")
+        self.device.start()
+        self.gate = gevent.event.Event()
+        self.gate.set()
+
+    def handle(self, body: bytes) -> bytes:
+        if body == b"boom":
+            raise ValueError(body)
+        if body.startswith(b"wait"):
+            self.gate.wait()
+        return b"re:" + body
+
+    def peer(self, kind: int, **options: int) -> zmq.green.Socket:
+        sock = self.context.socket(kind)
+        sock.linger = 0
+        for name, value in options.items():
+            setattr(sock, name, value)
+        sock.connect(self.address)
+        return sock
+
+
+@pytest.fixture
+def bench(context: Context, tmp_path: Path) -> Iterator[Callable[..., Bench]]:
+    made: list[Bench] = []
+
+    def make(**options: Any) -> Bench:
+        made.append(Bench(context, tmp_path, **options))
+        return made[0]
+
+    yield make
+    for each in made:
+        each.gate.set()
+        each.device.stop(1.0)
+
+
+def ask(sock: zmq.green.Socket, *frames: bytes) -> list[bytes]:
+    sock.send_multipart(frames)
+    with gevent.Timeout(5):
+        return list(sock.recv_multipart())
+
+
+def test_a_req_peer_gets_the_reply_to_its_own_request(bench: Callable[..., Bench]) -> None:
+    peers = [bench().peer(zmq.REQ) for _ in range(1)]
+    for number in range(200):
+        assert ask(peers[0], b"%d" % number) == [b"re:%d" % number]
+
+
+def test_correlated_and_proxied_envelopes_come_back_whole(bench: Callable[..., Bench]) -> None:
+    made = bench()
+    assert ask(made.peer(zmq.REQ, req_correlate=1, req_relaxed=1), b"a") == [b"re:a"]
+    two_hops = ask(made.peer(zmq.DEALER), b"hop1", b"hop2", b"", b"b")
+    assert two_hops == [b"hop1", b"hop2", b"", b"re:b"]
+
+
+def test_malformed_messages_are_counted_and_harm_nobody(bench: Callable[..., Bench]) -> None:
+    made = bench()
+    dealer = made.peer(zmq.DEALER)
+    for frames in ([b"alone"], [b"no", b"delimiter"], [b"", b"x", b"extra"], [b"a"] * 20):
+        dealer.send_multipart(frames)
+    assert ask(dealer, b"", b"ok") == [b"", b"re:ok"]
+    assert made.device.malformed == 4
+
+
+def test_a_handler_that_raises_is_answered_and_the_worker_lives(
+    bench: Callable[..., Bench],
+) -> None:
+    req = bench(workers_most=1).peer(zmq.REQ)
+    assert ask(req, b"boom") == [b""]
+    assert ask(req, b"next") == [b"re:next"]
+
+
+def test_no_request_waits_behind_a_busy_worker(bench: Callable[..., Bench]) -> None:
+    made = bench()
+    made.gate.clear()
+    busy, quick = made.peer(zmq.DEALER), made.peer(zmq.REQ)
+    for _ in range(50):
+        busy.send_multipart([b"", b"wait"])
+    assert ask(quick, b"quick") == [b"re:quick"]
+    made.gate.set()
+    with gevent.Timeout(5):
+        assert [busy.recv_multipart()[1] for _ in range(50)] == [b"re:wait"] * 50
+
+
+def test_a_full_queue_pushes_back_and_then_every_request_is_answered(
+    bench: Callable[..., Bench],
+) -> None:
+    made = bench(workers_most=2, queue_most=10)
+    made.gate.clear()
+    dealer = made.peer(zmq.DEALER)
+    for number in range(500):
+        dealer.send_multipart([b"", b"wait%d" % number])
+    with gevent.Timeout(5):
+        while made.device.waiting < 10:
+            gevent.sleep(0.001)
+    assert made.device.waiting == 10
+    made.gate.set()
+    with gevent.Timeout(10):
+        replies = {dealer.recv_multipart()[1] for _ in range(500)}
+    assert replies == {b"re:wait%d" % number for number in range(500)}
+
+
+def test_rep_workers_on_workers_ipc_take_the_overflow(bench: Callable[..., Bench]) -> None:
+    made = bench(workers_most=1, local_queue=1)
+    made.gate.clear()
+    worker = RepWorker(made.context, made.ipc, lambda body: b"rep:" + body)
+    serving = gevent.spawn(worker.run)
+    dealer = made.peer(zmq.DEALER)
+    for _ in range(20):
+        dealer.send_multipart([b"", b"wait"])
+        gevent.sleep(0.002)
+    with gevent.Timeout(5):
+        outside = [dealer.recv_multipart()[1] for _ in range(18)]
+        assert outside == [b"rep:wait"] * 18
+        made.gate.set()
+        assert [dealer.recv_multipart()[1] for _ in range(2)] == [b"re:wait"] * 2
+    assert made.device.forwarded == 18
+    serving.kill()
+    worker.close()
+
+
+def test_stop_answers_what_was_accepted(context: Context, tmp_path: Path) -> None:
+    made = Bench(context, tmp_path)
+    made.gate.clear()
+    dealer = made.peer(zmq.DEALER)
+    for _ in range(30):
+        dealer.send_multipart([b"", b"wait"])
+    with gevent.Timeout(5):
+        while not made.device._busy:
+            gevent.sleep(0.001)
+    gevent.spawn_later(0.1, made.gate.set)
+    assert made.device.stop(2.0) == 0
+    with gevent.Timeout(5):
+        assert [dealer.recv_multipart()[1] for _ in range(30)] == [b"re:wait"] * 30
+
+
+@pytest.mark.parametrize(
+    ("frames", "split"),
+    [
+        ([b"id", b"", b"body"], ([b"id", b""], b"body")),
+        ([b"id", b"req", b"", b"body"], ([b"id", b"req", b""], b"body")),
+        ([b"id", b"body"], None),
+        ([b"id", b"", b"body", b"more"], None),
+        ([b"id", b"", b"", b"body"], None),
+        ([b"id"] * 30 + [b"", b"body"], None),
+    ],
+)
+def test_an_envelope_ends_with_its_empty_frame(
+    frames: list[bytes], split: tuple[list[bytes], bytes] | None
+) -> None:
+    assert split_envelope(frames) == split
