@@ -21,6 +21,7 @@
     +-- TransportError               a socket could not do its work
     |   +-- RequestTimeout           no reply in time
     +-- StoreError                   the store can't keep or find something
+    +-- ChildFailed                  a child process ended or stayed silent too early
     +-- ModuleError                  errors of execution modules
         +-- CommandExecutionError    the function could not do what it should
         +-- SaltInvocationError      the function was called wrongly
@@ -118,6 +119,10 @@ class RequestTimeout(TransportError):
 
 class StoreError(GreensaltError):
     """The store can't keep or find something."""
+
+
+class ChildFailed(GreensaltError):
+    """A child process ended, or gave no sign of life, before it should have."""
 
 
 class ModuleError(GreensaltError):
