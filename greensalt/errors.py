@@ -15,12 +15,18 @@
     |   +-- BadKey                   a key file or PEM text can't be read
     +-- AuthenticationError          who somebody is could not be proven
     |   +-- MasterKeyChanged         the master presents another key than before
+    |   +-- MasterKeyUnproven        the master's key is not the one that was signed or announced
+    |   +-- UntrustedReply           signature, nonce or token of a sign-in reply is wrong
+    |   +-- AlgorithmRefused         the master doesn't allow the algorithms of a sign-in
+    |   +-- SignInFailed             the master answered a sign-in with an error text
     |   +-- SignInRefused            the master rejected this minion's key
     +-- AuthorizationError           somebody may not do what they asked for
     +-- TargetError                  a target expression can't be parsed
     +-- TransportError               a socket could not do its work
     |   +-- RequestTimeout           no reply in time
     +-- StoreError                   the store can't keep or find something
+    |   +-- UnknownJob               a return or minions for a job that the store doesn't have
+    |   +-- Unstorable               this value can't be kept, now or later
     +-- ChildFailed                  a child process ended or stayed silent too early
     +-- ModuleError                  errors of execution modules
         +-- CommandExecutionError    the function could not do what it should
@@ -97,6 +103,22 @@ class MasterKeyChanged(AuthenticationError):
     """The master presents another public key than the one this minion trusts."""
 
 
+class MasterKeyUnproven(AuthenticationError):
+    """The master's public key is not the one that was signed, or whose fingerprint was given."""
+
+
+class UntrustedReply(AuthenticationError):
+    """A reply to a sign-in that somebody else may have written: nothing in it is used."""
+
+
+class AlgorithmRefused(AuthenticationError):
+    """The master doesn't allow the algorithms this minion asked for; no use to try again."""
+
+
+class SignInFailed(AuthenticationError):
+    """The master answered with an error text; a later try may succeed."""
+
+
 class SignInRefused(AuthenticationError):
     """The master rejected this minion's key."""
 
@@ -118,7 +140,19 @@ class RequestTimeout(TransportError):
 
 
 class StoreError(GreensaltError):
-    """The store can't keep or find something."""
+    """The store can't keep or find something; unless a leaf says more, a later try may succeed."""
+
+
+class UnknownJob(StoreError):
+    """A return or minions for a job that the store doesn't have, or has no longer."""
+
+    def __init__(self, jid: str) -> None:
+        super().__init__(f"there is no job {jid} in the store")
+        self.jid = jid
+
+
+class Unstorable(StoreError):
+    """A value that can't be kept: too large, or without a form in a file. No use to try again."""
 
 
 class ChildFailed(GreensaltError):

@@ -35,6 +35,17 @@ def generate_key_string() -> str:
     return base64.b64encode(os.urandom(KEY_BYTES)).decode("ascii")
 
 
+def check_key_string(key_string: str) -> str:
+    """Return a key string unchanged; raises BadKey when it is not 56 bytes of base64."""
+    _key_bytes(key_string)
+    return key_string
+
+
+def new_nonce() -> str:
+    """Return a nonce for one request: 32 random hex digits."""
+    return os.urandom(NONCE_CHARS // 2).hex()
+
+
 class Crypticle:
     """Encrypts and decrypts under one key string.
 
@@ -51,17 +62,15 @@ class Crypticle:
 
     def __init__(self, key_string: str) -> None:
         """Take a key string; raises BadKey when it is not 56 bytes of base64."""
-        try:
-            key = base64.b64decode(key_string, validate=True)
-        except (binascii.Error, ValueError) as error:
-            raise BadKey("key string is not base64") from error
-        if len(key) != KEY_BYTES:
-            raise BadKey(f"key string holds {len(key)} bytes, not {KEY_BYTES}")
+        key = _key_bytes(key_string)
         aes_key = key[:AES_KEY_BYTES]
         self.key_string: Final = key_string
         self._mac_key = key[AES_KEY_BYTES:]
         self._encryptor = AES.new(aes_key, AES.MODE_CBC, os.urandom(BLOCK_BYTES))
         self._decryptor = AES.new(aes_key, AES.MODE_CBC, os.urandom(BLOCK_BYTES))
+
+    def __repr__(self) -> str:
+        return "<Crypticle>"
 
     def encrypt(self, plaintext: bytes) -> bytes:
         """Return the packet that holds the plaintext."""
@@ -104,3 +113,13 @@ class Crypticle:
                 raise NonceMismatch("the reply belongs to another request")
             body = body[NONCE_CHARS:]
         return unpack(body)
+
+
+def _key_bytes(key_string: str) -> bytes:
+    try:
+        key = base64.b64decode(key_string, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise BadKey("key string is not base64") from error
+    if len(key) != KEY_BYTES:
+        raise BadKey(f"key string holds {len(key)} bytes, not {KEY_BYTES}")
+    return key

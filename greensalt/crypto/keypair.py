@@ -73,6 +73,9 @@ class PublicKey:
     def __hash__(self) -> int:
         return hash(self.pem)
 
+    def __repr__(self) -> str:
+        return f"<PublicKey {self.fingerprint()}>"
+
     def verify(self, data: bytes, sig: bytes, algo: str) -> bool:
         """Tell whether the owner signed data with a scheme of SIG_ALGOS."""
         hashed = _hash_of(_SIG_HASHES, algo, "signature").new(data)
