@@ -15,6 +15,7 @@ from Crypto.Cipher import AES
 
 from greensalt.errors import BadKey, DecryptError, MalformedMessage, NonceMismatch
 from greensalt.wire.dialect import pack, unpack
+from greensalt.wire.envelope import NONCE_CHARS
 
 AES_KEY_BYTES: Final = 24
 MAC_KEY_BYTES: Final = 32
@@ -22,7 +23,6 @@ KEY_BYTES: Final = AES_KEY_BYTES + MAC_KEY_BYTES
 MAC_BYTES: Final = 32
 BLOCK_BYTES: Final = 16
 MIN_PACKET_BYTES: Final = BLOCK_BYTES + BLOCK_BYTES + MAC_BYTES
-NONCE_CHARS: Final = 32
 
 _PREFIX: Final = b"pickle::"
 """A constant in front of every plaintext. Nothing is pickled."""
@@ -96,7 +96,7 @@ class Crypticle:
 
     def dumps(self, obj: object, nonce: str | None = None) -> bytes:
         """Return the packet of an object; replies to requests carry the request's nonce."""
-        return self.encrypt(_PREFIX + (nonce or "").encode("ascii") + pack(obj))
+        return self.encrypt(_PREFIX + (nonce or "").encode() + pack(obj))
 
     def loads(self, packet: bytes, nonce: str | None = None) -> Any:
         """Return the object in a packet; with a nonce, only if the packet carries the same.
@@ -109,7 +109,7 @@ class Crypticle:
             raise MalformedMessage("packet holds something that is no message")
         body = plaintext[len(_PREFIX) :]
         if nonce is not None:
-            if not hmac.compare_digest(body[:NONCE_CHARS], nonce.encode("ascii")):
+            if not hmac.compare_digest(body[:NONCE_CHARS], nonce.encode()):
                 raise NonceMismatch("the reply belongs to another request")
             body = body[NONCE_CHARS:]
         return unpack(body)

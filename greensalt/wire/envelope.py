@@ -6,6 +6,7 @@ that happens to be valid UTF-8, so fields that are bytes are turned back here, i
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final, NamedTuple
 
 from greensalt.errors import MalformedMessage, VersionTooOld
@@ -21,7 +22,10 @@ string shorter than 32 characters, so this exact one it is (Spec 4.5)."""
 DEFAULT_ENC_ALGO: Final = "OAEP-SHA1"
 DEFAULT_SIG_ALGO: Final = "PKCS1v15-SHA1"
 
+NONCE_CHARS: Final = 32
+
 _SHORTEST_PACKET: Final = 64
+_NONCE: Final = re.compile(rf"[0-9a-f]{{{NONCE_CHARS}}}")
 
 
 class ClearRequest(NamedTuple):
@@ -163,6 +167,13 @@ def parse_publish(body: bytes) -> PublishFrame:
         sig=None if sig is None else as_bytes(sig, "sig of a publish"),
         sig_algo=None if sig_algo is None else as_text(sig_algo, "sig_algo of a publish"),
     )
+
+
+def check_nonce(value: object) -> str:
+    """Return the nonce of a request unchanged; raises MalformedMessage if it is none."""
+    if isinstance(value, str) and _NONCE.fullmatch(value) is not None:
+        return value
+    raise MalformedMessage(f"request has no nonce of {NONCE_CHARS} hex digits")
 
 
 def as_bytes(value: object, what: str) -> bytes:

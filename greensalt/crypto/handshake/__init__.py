@@ -1,4 +1,4 @@
-"""The sign-in, both halves as pure functions (Spec 2).
+"""The sign-in, both halves as pure functions (Spec 2); the pillar reply beside it (Spec 4.4).
 
 A minion presents its public key and a nonce; the master answers with its own public key and, for an
 accepted key, with the publish key and the minion's session key, encrypted to the minion and signed.
@@ -31,6 +31,7 @@ from greensalt.crypto.handshake.minion import (
     verify_reply,
 )
 from greensalt.crypto.handshake.proofs import check_tok, tok
+from greensalt.crypto.pillar import open_pillar_reply, pillar_reply
 
 __all__ = [
     "Accepted",
@@ -45,6 +46,8 @@ __all__ = [
     "accepted_reply",
     "algorithm_reply",
     "check_tok",
+    "open_pillar_reply",
+    "pillar_reply",
     "public_key_signature",
     "publish_key_signature",
     "read_sign_in",

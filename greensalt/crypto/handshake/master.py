@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import base64
-import re
 from typing import Any, Final, Literal, NamedTuple
 
-from greensalt.crypto.crypticle import NONCE_CHARS
 from greensalt.crypto.handshake.proofs import key_hash
 from greensalt.crypto.keypair import (
     PrivateKey,
@@ -22,12 +20,12 @@ from greensalt.wire.envelope import (
     DEFAULT_SIG_ALGO,
     as_bytes,
     as_text,
+    check_nonce,
     clear_reply,
     signed_reply,
 )
 from greensalt.wire.ids import check_minion_id
 
-_NONCE: Final = re.compile(rf"[0-9a-f]{{{NONCE_CHARS}}}")
 _MAX_PUB_CHARS: Final = 16384
 
 
@@ -64,9 +62,7 @@ def read_sign_in(load: dict[str, Any]) -> SignInRequest | BadIdentity | BadAlgor
     Raises MalformedMessage when there is no nonce to answer to or a field has the wrong type: the
     answer then is "bad load".
     """
-    nonce = load.get("nonce")
-    if not isinstance(nonce, str) or _NONCE.fullmatch(nonce) is None:
-        raise MalformedMessage("sign-in has no nonce of 32 hex digits")
+    nonce = check_nonce(load.get("nonce"))
     token = load.get("token")
     grains = load.get("autosign_grains")
     if grains is not None and not isinstance(grains, dict):

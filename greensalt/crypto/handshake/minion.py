@@ -27,7 +27,7 @@ from greensalt.errors import (
 from greensalt.wire.dialect import unpack
 from greensalt.wire.envelope import DEFAULT_ENC_ALGO, DEFAULT_SIG_ALGO, as_bytes, as_text
 
-_BAD_ALGORITHMS: Final = frozenset({"bad enc algo", "bad sig algo"})
+_BAD_ALGORITHMS: Final = ("bad enc algo", "bad sig algo")
 _MAX_PORT: Final = 65535
 
 
