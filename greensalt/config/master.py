@@ -1,0 +1,119 @@
+"""The master's options."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, ClassVar
+
+from greensalt.config.base import SIGNING_ALGORITHMS, Config
+from greensalt.config.files import FoundOptions
+from greensalt.config.record import option, port
+from greensalt.config.values import Options, Roots, Strings
+
+PROTOCOL_VERSION = 3  # the only one greensalt speaks
+
+
+class MasterConfig(Config):
+    """What `<config_dir>/master` and master.d/*.conf say.
+
+    Where a default differs from Salt's, the comment says why.
+    """
+
+    FILE_NAME: ClassVar[str] = "master"
+    DEFAULT_INCLUDE: ClassVar[str] = "master.d/*.conf"
+
+    id: str = ""
+    interface: str = "0.0.0.0"  # noqa: S104  # Salt's default: minions come from anywhere
+    publish_port: int = port(4505)
+    ret_port: int = port(4506)
+    worker_threads: int = option(5, least=1)
+    pki_dir: Path = Path("/etc/salt/pki/master")
+    cachedir: Path = Path("/var/cache/salt/master")
+    sock_dir: Path = Path("/var/run/salt/master")
+    extension_modules: Path = Path("/var/cache/salt/master/extmods")
+    pidfile: Path = Path("/var/run/salt-master.pid")
+    log_file: str = "/var/log/salt/master"
+    key_logfile: str = "/var/log/salt/key"
+
+    # Keys and sign-in
+    auto_accept: bool = False
+    open_mode: bool = False
+    autosign_file: Path | None = None
+    autoreject_file: Path | None = None
+    autosign_grains_dir: Path | None = None
+    autosign_timeout: float = 120  # minutes that a stub in minions_autosign/ is good for
+    permissive_pki_access: bool = False
+    max_minions: int = option(0, least=0)
+    key_pass: str | None = option(None, secret=True)
+    signing_key_pass: str | None = option(None, secret=True)
+    master_sign_pubkey: bool = False
+    master_use_pubkey_signature: bool = False
+    master_pubkey_signature: str | None = None
+    publish_session: int = option(86400, least=1)
+    rotate_aes_key: bool = True
+    ping_on_rotate: bool = False
+    publish_signing_algorithm: str = option("PKCS1v15-SHA1", choices=SIGNING_ALGORITHMS)
+    minimum_auth_version: int = option(PROTOCOL_VERSION, least=PROTOCOL_VERSION)
+    # Salt's default, 0, lets a recorded request be replayed for ever.
+    request_server_ttl: float = option(300, least=0)
+    require_minion_sign_messages: bool = False
+    drop_messages_signature_fail: bool = False
+    auth_events: bool = True
+    allow_minion_key_revoke: bool = True
+    token_expire: int = 43200
+
+    # Who may publish
+    publisher_acl: Options = {}
+    publisher_acl_blacklist: Options = {}
+    sudo_acl: bool = False
+    peer: Options = {}
+    peer_run: Options = {}
+    nodegroups: Options = {}
+
+    # Jobs
+    timeout: float = option(5, least=0)
+    gather_job_timeout: float = option(10, least=0)
+    publish_timeout: float = 30
+    loop_interval: float = option(60, least=0)
+    keep_jobs: float = option(24, least=0)  # hours; the old name of keep_jobs_seconds
+    keep_jobs_seconds: int = option(86400, least=0)
+    minion_data_cache: bool = True
+    max_event_size: int = option(1048576, least=0)
+    presence_events: bool = False
+    order_masters: bool = False
+    show_timeout: bool = True
+    show_jid: bool = False
+
+    # Sockets
+    pub_hwm: int = option(1000, least=0)
+    zmq_backlog: int = option(1000, least=1)
+
+    # Files and pillar
+    file_roots: Roots = {"base": ("/srv/salt", "/srv/spm/salt")}
+    pillar_roots: Roots = {"base": ("/srv/pillar", "/srv/spm/pillar")}
+    file_buffer_size: int = option(1048576, least=1)
+    file_ignore_regex: Strings = ()
+    file_ignore_glob: Strings = ()
+    file_recv: bool = False
+    file_recv_max_size: int = option(100, least=0)  # MiB
+    state_top: str = "top.sls"
+
+    # greensalt's own
+    job_store_sync: str = option("full", choices=("full", "normal"))
+    keep_jobs_bytes: int = option(1 << 30, least=0)  # size of the job store; 0 = no cap
+    worker_processes: int = option(0, least=0)  # besides the workers inside the master
+    io_threads: int = option(1, least=1)  # of the ZeroMQ context
+
+    @property
+    def pubkey_signature_path(self) -> Path:
+        """Where a signature of the public key, made beforehand, is (spec 2.5)."""
+        return self.pki_dir / (self.master_pubkey_signature or f"{self.id}_pubkey_signature")
+
+    @classmethod
+    def _settle(cls, values: dict[str, Any], found: FoundOptions, directory: Path) -> None:
+        super()._settle(values, found, directory)
+        if "keep_jobs" in values and "keep_jobs_seconds" not in values:
+            values["keep_jobs_seconds"] = int(values["keep_jobs"] * 3600)
+        # The suffix keeps it apart from the minion on the same host; no DNS at a master's start.
+        values.setdefault("id", f"{os.uname().nodename or 'localhost'}_master")
