@@ -31,13 +31,13 @@ from greensalt.transport.sockets import (
     send,
 )
 from greensalt.wire import tags
+from greensalt.wire.dialect import pack_bin
 
 log = logging.getLogger(__name__)
 
 Listener = Callable[[str, dict[str, Any]], object]
 
 STAMP = struct.Struct(">8sQ")
-SYNC = "greensalt/sync/"
 SUBSCRIBER_HWM = 20_000  # events kept for a subscriber that does not read; then it loses some
 
 
@@ -45,16 +45,25 @@ class EventPublisher:
     """Owns `epull` and `epub`, and the listeners inside the process.
 
     `fire` sends an event at once; events from `epull` take the same way. A listener that raises is
-    logged and harms nothing.
+    logged and harms nothing. `intercept(tag, data)` is asked before an event goes out; when it
+    returns True it has taken the event over and calls `publish` itself.
     """
 
-    def __init__(self, context: Context, *, max_event_bytes: int = 1 << 20) -> None:
+    def __init__(
+        self,
+        context: Context,
+        *,
+        max_event_bytes: int = 1 << 20,
+        hwm: int = SUBSCRIBER_HWM,
+        intercept: Callable[[str, dict[str, Any]], bool] | None = None,
+    ) -> None:
+        self._intercept = intercept
         self.boot_id = os.urandom(8)
         self.sequence = 0
         self.malformed = 0
         self._max_event_bytes = max_event_bytes
         self._epub = plain_socket(context, zmq.XPUB)
-        self._epub.set(zmq.SNDHWM, SUBSCRIBER_HWM)
+        self._epub.set(zmq.SNDHWM, hwm)
         self._epub.set(zmq.RCVHWM, 0)
         self._epub.set(zmq.LINGER, 100)
         self._epull = plain_socket(context, zmq.PULL)
@@ -95,6 +104,11 @@ class EventPublisher:
     def fire(self, tag: str, data: dict[str, Any]) -> None:
         """Send an event to all subscribers and listeners; `_stamp` is added."""
         data = tags.stamp(data, datetime.now(UTC))
+        if self._intercept is None or not self._intercept(tag, data):
+            self._send(tags.pack_event(tag, data), tag, data)
+
+    def publish(self, tag: str, data: dict[str, Any]) -> None:
+        """Send an event that has its stamp and was intercepted before."""
         self._send(tags.pack_event(tag, data), tag, data)
 
     def _take(self, frames: list[bytes]) -> None:
@@ -108,15 +122,14 @@ class EventPublisher:
         if not tag or len(frames) != 1:
             self.malformed += 1
             return
-        if "_stamp" in data:
-            self._send(frames[0], tag, data)
-        else:
+        if "_stamp" not in data:
             self.fire(tag, data)
+        elif self._intercept is None or not self._intercept(tag, data):
+            self._send(frames[0], tag, data)
 
     def _send(self, event: bytes, tag: str, data: dict[str, Any]) -> None:
         if len(event) > self._max_event_bytes:
-            data = {**tags.trim(data, self._max_event_bytes)}
-            event = tags.pack_event(tag, data)
+            event = tags.pack_event(tag, trim(data, self._max_event_bytes))
         self.sequence += 1
         try:
             send(self._epub, [event, STAMP.pack(self.boot_id, self.sequence)])
@@ -134,8 +147,21 @@ class EventPublisher:
     def _subscribed(self, frames: list[bytes]) -> None:
         """A subscription frame: one byte 1 and the topic."""
         topic = frames[0][1:]
-        if frames[0][:1] == b"\x01" and topic.startswith(SYNC.encode()):
+        if frames[0][:1] == b"\x01" and topic.startswith(tags.SYNC_PREFIX.encode()):
             self.fire(topic.decode(errors="replace"), {})
+
+
+def trim(data: dict[str, Any], most_bytes: int) -> dict[str, Any]:
+    """`data` with its largest values replaced by a note until it packs to `most_bytes`."""
+    sizes = {key: len(pack_bin(value)) for key, value in data.items()}
+    trimmed = dict(data)
+    left = sum(sizes.values())
+    for key in sorted(sizes, key=lambda key: sizes[key], reverse=True):
+        if left <= most_bytes:
+            break
+        trimmed[key] = "VALUE_TRIMMED"
+        left -= sizes[key]
+    return trimmed
 
 
 class BusClient:
@@ -147,12 +173,17 @@ class BusClient:
     """
 
     def __init__(
-        self, pub_address: str, pull_address: str | None = None, context: Context | None = None
+        self,
+        pub_address: str,
+        pull_address: str | None = None,
+        context: Context | None = None,
+        *,
+        hwm: int = SUBSCRIBER_HWM,
     ) -> None:
         self._context = context or Context.instance()
         self._sub = self._context.socket(zmq.SUB)
         self._sub.set(zmq.LINGER, 0)
-        self._sub.set(zmq.RCVHWM, 0)
+        self._sub.set(zmq.RCVHWM, hwm)
         self._sub.set(zmq.RECONNECT_IVL, 50)
         self._sub.set(zmq.RECONNECT_IVL_MAX, 500)
         self._sub.connect(pub_address)
@@ -178,7 +209,7 @@ class BusClient:
 
     def sync(self, timeout_s: float) -> None:
         """Return once all subscriptions so far are live; TransportError when the bus is silent."""
-        topic = f"{SYNC}{uuid4().hex}"
+        topic = f"{tags.SYNC_PREFIX}{uuid4().hex}"
         self._sub.set(zmq.SUBSCRIBE, topic.encode())
         try:
             with gevent.Timeout(timeout_s, TransportError(f"no event bus at {self.pub_address}")):

@@ -1,0 +1,257 @@
+"""The master: its parts, in the order in which they start.
+
+    store       what must outlive a restart
+    keys        the master's own, the minions', the local users', the publish key
+    bus         EventPublisher: epub, epull
+    publisher   pub, pull
+    reqserver   clients, workers, device
+    upkeep      rotation, retention
+
+It stops in reverse: first nobody is let in any more and what was accepted is answered.
+
+Source: docs/architecture.md.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import resource
+import time
+from pathlib import Path
+
+import gevent
+from gevent.event import AsyncResult
+
+from greensalt.config import MasterConfig
+from greensalt.errors import GreensaltError
+from greensalt.green import Crew, offload
+from greensalt.green.watchdog import Watchdog
+from greensalt.master.access import Access
+from greensalt.master.jobs import Jobs
+from greensalt.master.publishkey import PublishKey
+from greensalt.master.reqserver import ReqServer
+from greensalt.master.roster import MasterRoster
+from greensalt.master.routes import clear_routes, minion_routes, private_routes
+from greensalt.master.services import Services
+from greensalt.master.sessions import Sessions
+from greensalt.master.signin import SignIn
+from greensalt.master.upkeep import Upkeep
+from greensalt.store.autosign import AutosignPolicy
+from greensalt.store.keys import KeyStore, SessionKeys
+from greensalt.store.minions import MinionCache
+from greensalt.store.sqlite import SqliteStore
+from greensalt.transport import addresses
+from greensalt.transport.bus import EventPublisher
+from greensalt.transport.device import Device
+from greensalt.transport.publish import Publisher, Pusher
+from greensalt.transport.sockets import new_context
+
+log = logging.getLogger(__name__)
+
+STOP_S = 1.5  # for the answers to what was accepted
+FILES_BESIDE_MINIONS = 256
+
+
+class Master:
+    """One master process. `start` raises when it can't run; `wait` returns why it has to end."""
+
+    def __init__(self, config: MasterConfig) -> None:
+        self.config = config
+        self.context = new_context(config.io_threads)
+        self.watchdog = Watchdog()
+        self._stopped: AsyncResult[str | None] = AsyncResult()
+        self._crew = Crew("master")
+        self._stops: list[tuple[str, object]] = []
+
+    def start(self) -> None:
+        """Open everything, the public ports last."""
+        begun = time.monotonic()
+        _check_open_files()
+        self.watchdog.start()
+        self._open_store()
+        self._open_keys()
+        self._open_bus()
+        self._open_publisher()
+        self._open_reqserver()
+        self._start_upkeep()
+        gc.collect()
+        gc.freeze()  # what lives as long as the process need not be looked at again
+        log.info(
+            "ready in %.2f s: clients %s, pub %s, bus %s",
+            time.monotonic() - begun,
+            self.clients_address,
+            self.pub_address,
+            addresses.master_event_pub(self.config.sock_dir),
+        )
+
+    def wait(self) -> str | None:
+        """Wait for `stop` (None) or for the death of a part (the reason)."""
+        return self._stopped.get()
+
+    def stop(self) -> None:
+        """Let `wait` return; safe to be called from a signal handler."""
+        if not self._stopped.ready():
+            self._stopped.set(None)
+
+    def close(self) -> None:
+        """Stop the parts in reverse order."""
+        while self._stops:
+            name, close = self._stops.pop()
+            try:
+                close()  # type: ignore[operator]  # a list of different signatures
+            except Exception:
+                log.exception("%s did not stop cleanly", name)
+        self.watchdog.stop()
+        offload(self.context.term)
+        log.info("stopped")
+
+    # -- the parts ---------------------------------------------------------------------------
+
+    def _open_store(self) -> None:
+        cachedir = Path(self.config.cachedir)
+        self.store = SqliteStore(cachedir / "greensalt.db", sync=self.config.job_store_sync)
+        self._on_close("store", self.store.close)
+        self.cache = MinionCache(self.store)
+
+    def _open_keys(self) -> None:
+        config = self.config
+        self.keys = KeyStore(Path(config.pki_dir))
+        self.keys.prepare()
+        self.master_key = offload(self.keys.own, "master", config.keysize, config.key_pass)
+        self.sessions = Sessions(
+            self.keys,
+            SessionKeys(Path(config.cachedir)),
+            config.publish_session,
+            config.request_server_ttl,
+        )
+        self.roster = MasterRoster(self.keys, self.cache)
+        self.access = Access(config, self.roster)
+        self.access.create_keys()
+        self.publish_key = PublishKey(Path(config.cachedir) / ".publish_key")
+
+    def _open_bus(self) -> None:
+        sock_dir = self.config.sock_dir
+        self.bus = EventPublisher(self.context, max_event_bytes=self.config.max_event_size)
+        self.bus.bind(addresses.master_event_pub(sock_dir), addresses.master_event_pull(sock_dir))
+        self.bus.start()
+        self._watch(self.bus.failed)
+        self._on_close("bus", self.bus.stop)
+
+    def _open_publisher(self) -> None:
+        config = self.config
+        pull = addresses.publish_pull(config.sock_dir)
+        publisher = Publisher(
+            self.context, hwm=config.pub_hwm, backlog=config.zmq_backlog, ipv6=config.ipv6
+        )
+        self.pub_address = publisher.bind(
+            addresses.tcp(config.interface, config.publish_port), pull
+        )
+        publisher.start()
+        self._watch(publisher.failed)
+        self._on_close("publisher", publisher.stop)
+        self.pusher = Pusher(self.context, pull)
+        self._on_close("pusher", self.pusher.close)
+
+    def _open_reqserver(self) -> None:
+        config = self.config
+        self.jobs = Jobs(
+            config,
+            self.store,
+            self.bus,
+            self.pusher,
+            self.publish_key,
+            self.master_key,
+            self.roster,
+            self.access,
+        )
+        self.services = Services(
+            config, self.bus, self.cache, self.keys, self.sessions, self.roster
+        )
+        self.signin = SignIn(
+            config,
+            self.keys,
+            self.master_key,
+            self.publish_key,
+            self.sessions,
+            AutosignPolicy(config),
+            self.bus,
+        )
+        self.reqserver = ReqServer(
+            self.sessions,
+            clear_routes(self.signin, self.jobs),
+            minion_routes(self.jobs, self.services),
+            private_routes(self.master_key, self.services),
+        )
+        device = Device(
+            self.context, self.reqserver.handle, backlog=config.zmq_backlog, ipv6=config.ipv6
+        )
+        device.bind_workers("inproc://workers", addresses.workers(config.sock_dir))
+        device.start()
+        self._watch(device.failed)
+        self._on_close("reqserver", lambda: _stop_device(device))
+        self.clients_address = device.bind_clients(
+            addresses.tcp(config.interface, config.ret_port)
+        )
+        self.device = device
+
+    def _start_upkeep(self) -> None:
+        self.upkeep = Upkeep(
+            self.config,
+            self.store,
+            self.bus,
+            self.publish_key,
+            self.roster.ids,
+            self._forget_minion,
+            self.jobs.ping_all,
+        )
+        self._crew.spawn_vital("upkeep", self.upkeep.run)
+        self._watch(self._crew.failed)
+        self._on_close("upkeep", self._crew.stop)
+
+    def _forget_minion(self, minion_id: str) -> None:
+        self.sessions.forget(minion_id)
+        self.cache.forget(minion_id)
+
+    def _on_close(self, name: str, close: object) -> None:
+        self._stops.append((name, close))
+
+    def _watch(self, failed: AsyncResult[str]) -> None:
+        """End the master when a part that it can't live without has ended."""
+        failed.rawlink(lambda result: self._stopped.ready() or self._stopped.set(result.value))
+
+
+def _stop_device(device: Device) -> None:
+    unanswered = device.stop(STOP_S)
+    if unanswered:
+        log.error("%d requests could not be answered before the stop", unanswered)
+
+
+def _check_open_files() -> None:
+    """Raise the limit of open files to the most allowed: a minion takes two."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    minions = max(0, hard - FILES_BESIDE_MINIONS) // 2
+    if minions < 5000:
+        log.warning("the limit of %d open files is enough for about %d minions", hard, minions)
+
+
+def run(config: MasterConfig) -> int:
+    """Run a master until it is told to stop; returns the exit code."""
+    import signal
+
+    master = Master(config)
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        gevent.signal_handler(signum, master.stop)
+    try:
+        master.start()
+        reason = master.wait()
+    except GreensaltError as error:
+        reason = str(error)
+    finally:
+        master.close()
+    if reason is not None:
+        log.critical("the master ends: %s", reason)
+        return 1
+    return 0

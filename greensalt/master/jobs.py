@@ -1,0 +1,347 @@
+"""The way of one job through the master: publish, returns, and who follows it.
+
+Source: docs/protocol.md 5, 6, 8, 12.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from gevent.lock import BoundedSemaphore
+
+from greensalt.config import MasterConfig
+from greensalt.crypto.keypair import PrivateKey
+from greensalt.errors import (
+    AuthenticationError,
+    AuthorizationError,
+    GreensaltError,
+    MalformedMessage,
+    StoreError,
+    TargetError,
+)
+from greensalt.green import offload
+from greensalt.master.access import Access, functions_of
+from greensalt.master.publishkey import PublishKey
+from greensalt.master.sessions import Peer
+from greensalt.store.jobs import Job, JobStore, Return
+from greensalt.target import Expectation, Roster, expected, matches
+from greensalt.transport.bus import EventPublisher
+from greensalt.transport.publish import Pusher
+from greensalt.wire import tags
+from greensalt.wire.envelope import publish_frame
+from greensalt.wire.jid import JidClock, is_jid
+
+log = logging.getLogger(__name__)
+
+RECENT_JOBS = 1000  # whose expected minions are kept in memory
+FOLLOW_ROWS = 200  # returns in one reply to a follower
+BY_ID = frozenset({"glob", "pcre", "list"})  # target types that the id alone decides
+PASSED_ON = ("metadata", "ret_config", "ret_kwargs", "module_executors", "executor_opts")
+
+
+class Jobs:
+    """Publishes jobs and takes their returns in.
+
+    `refused` counts returns that nobody asked for, `repeated` those that were there already.
+    """
+
+    def __init__(
+        self,
+        config: MasterConfig,
+        store: JobStore,
+        bus: EventPublisher,
+        pusher: Pusher,
+        publish_key: PublishKey,
+        master_key: PrivateKey,
+        roster: Roster,
+        access: Access,
+    ) -> None:
+        self._config = config
+        self._store = store
+        self._bus = bus
+        self._pusher = pusher
+        self._publish_key = publish_key
+        self._master_key = master_key
+        self._roster = roster
+        self._access = access
+        self._clock = JidClock()
+        self._in_order = BoundedSemaphore(1)  # serials leave in the order they were taken
+        self._recent: OrderedDict[str, Job] = OrderedDict()
+        self.published = self.returned = self.refused = self.repeated = 0
+
+    # -- publish -----------------------------------------------------------------------------
+
+    def publish(self, load: dict[str, Any]) -> dict[str, Any]:
+        """The clear command `publish`: {enc, load: {jid, minions, missing}} or {error: ...}."""
+        try:
+            user = self._access.authenticate(load)
+            functions_of(load)
+            expectation = self._expect(load)
+            self._access.authorize(user, load, expectation.minions)
+            self._check_jid(user, load.get("jid"))
+            return {"enc": "clear", "load": self._publish(user, load, expectation)}
+        except (AuthenticationError, AuthorizationError) as error:
+            self._refused(load, error)
+            return error_reply(error)
+        except TargetError as error:
+            return {"enc": "clear", "load": {"jid": None, "minions": [], "error": str(error)}}
+
+    def _expect(self, load: Mapping[str, Any]) -> Expectation:
+        options = load.get("kwargs") or {}
+        return expected(
+            load.get("tgt", ""),
+            str(load.get("tgt_type", "glob")),
+            self._roster,
+            delimiter=str(options.get("delimiter") or ":"),
+            nodegroups=self._config.nodegroups,
+        )
+
+    def _publish(
+        self, user: str, load: dict[str, Any], expectation: Expectation
+    ) -> dict[str, Any]:
+        if not expectation.minions:
+            return {
+                "jid": None,
+                "minions": [],
+                "error": f"Master could not resolve minions for target {load.get('tgt')}",
+            }
+        jid = load.get("jid") or self._clock.next(datetime.now(UTC))
+        minions, missing = list(expectation.minions), list(expectation.missing)
+        job = self._job(user, jid, load, minions, missing)
+        if not (load.get("kwargs") or {}).get("nocache"):
+            self._store.add_job(job)
+        self._remember(job)
+        self._bus.fire(
+            tags.job_new(jid),
+            {
+                "jid": jid,
+                "tgt": job.tgt,
+                "tgt_type": job.tgt_type,
+                "user": user,
+                "fun": job.fun,
+                "arg": job.arg,
+                "minions": minions,
+                "missing": missing,
+            },
+        )
+        self.send(self._publish_load(user, jid, load))
+        return {"jid": jid, "minions": minions, "missing": missing}
+
+    def _check_jid(self, user: str, jid: object) -> None:
+        """A jid that the client made must be one, and not that of somebody else's job."""
+        if not jid:
+            return
+        if not is_jid(jid):
+            raise AuthorizationError(f"{jid!r} is not a job id")
+        known = self._find(str(jid))
+        if known is not None and not self._access.sees_job_of(user, known.user):
+            raise AuthorizationError(f"job {jid} belongs to {known.user}")
+
+    def _job(
+        self, user: str, jid: str, load: dict[str, Any], minions: list[str], missing: list[str]
+    ) -> Job:
+        return Job(
+            jid=jid,
+            fun=load["fun"],
+            arg=load.get("arg", []),
+            tgt=load.get("tgt", ""),
+            tgt_type=str(load.get("tgt_type", "glob")),
+            user=user,
+            minions=minions,
+            missing=missing,
+            load={**{key: load[key] for key in load if key != "key"}, "jid": jid, "user": user},
+            started=time.time(),
+        )
+
+    def _publish_load(self, user: str, jid: str, load: Mapping[str, Any]) -> dict[str, Any]:
+        """What the minions get (docs/protocol.md 5.2)."""
+        options = load.get("kwargs") or {}
+        publish = {
+            "fun": load["fun"],
+            "arg": load.get("arg", []),
+            "tgt": load.get("tgt", ""),
+            "tgt_type": str(load.get("tgt_type", "glob")),
+            "jid": jid,
+            "ret": str(load.get("ret") or ""),
+            "user": user,
+        }
+        if options.get("delimiter") not in (None, "", ":"):
+            publish["delimiter"] = options["delimiter"]
+        publish.update({key: options[key] for key in PASSED_ON if options.get(key)})
+        if options.get("start_event"):
+            publish["start_event"] = True
+        return publish
+
+    def send(self, publish: dict[str, Any]) -> None:
+        """Number, encrypt and sign a job and hand it to the Publisher."""
+        with self._in_order:
+            numbered = {**publish, "serial": self._publish_key.next_serial()}
+            packet = self._publish_key.crypticle.dumps(numbered)
+            algo = self._config.publish_signing_algorithm
+            if self._config.sign_pub_messages:
+                sig = offload(self._master_key.sign, packet, algo)
+                frame = publish_frame(packet, sig, algo)
+            else:
+                frame = publish_frame(packet, None, None)
+            self._pusher.push([frame])
+            self.published += 1
+        self._bus.fire(tags.job_publish(publish["jid"]), publish)
+
+    def ping_all(self) -> None:
+        """Have every minion answer test.ping, so that those with an old key notice it."""
+        jid = self._clock.next(datetime.now(UTC))
+        load: dict[str, Any] = {"fun": "test.ping", "tgt": "*", "kwargs": {}}
+        job = self._job(self._config.user, jid, load, sorted(self._roster.ids()), [])
+        self._store.add_job(job)
+        self._remember(job)
+        self.send(self._publish_load(self._config.user, jid, load))
+
+    def _refused(self, load: Mapping[str, Any], error: GreensaltError) -> None:
+        jid = load.get("jid")
+        if is_jid(jid):
+            self._bus.fire(tags.job_error(str(jid)), {"error": str(error)})
+
+    # -- returns -----------------------------------------------------------------------------
+
+    def take_return(self, peer: Peer, load: dict[str, Any]) -> None:
+        """The command `_return`; comes back once the return is in the store.
+
+        Raises MalformedMessage when it is none, StoreError when it could not be kept.
+        """
+        jid, fun = load.get("jid"), load.get("fun")
+        if not isinstance(jid, str) or not isinstance(fun, str | list) or "return" not in load:
+            raise MalformedMessage(f"{peer.id}: not a return")
+        if jid == "nocache":
+            self._bus.fire(tags.job_ret(jid, peer.id), load)
+            return
+        if jid == "req":
+            jid = self._own_job(peer.id, load)
+        elif not is_jid(jid) or not self._was_asked(peer.id, jid):
+            self.refused += 1
+            log.warning("%s returned for job %r that it was not asked for", peer.id, jid)
+            return
+        if self._store.add_return(self._row(jid, peer.id, load)):
+            self.returned += 1
+            self._bus.fire(tags.job_ret(jid, peer.id), load)
+        else:
+            self.repeated += 1
+            log.info("%s returned job %s once more; the first return stays", peer.id, jid)
+
+    def _row(self, jid: str, minion_id: str, load: dict[str, Any]) -> Return:
+        return Return(
+            seq=0,
+            jid=jid,
+            id=minion_id,
+            fun=load["fun"],
+            ret=load["return"],
+            retcode=load.get("retcode", 0),
+            success=load.get("success", True),
+            received=time.time(),
+            load=load,
+        )
+
+    def _own_job(self, minion_id: str, load: dict[str, Any]) -> str:
+        """A job that a minion began by itself (salt-call, its schedule) gets its jid here."""
+        jid = self._clock.next(datetime.now(UTC))
+        load["jid"] = jid
+        load.setdefault("tgt", minion_id)
+        load.setdefault("tgt_type", "glob")
+        load.setdefault("arg", load.get("fun_args", []))
+        job = self._job(str(load.get("user", "")), jid, load, [minion_id], [])
+        self._store.add_job(job._replace(load={k: v for k, v in load.items() if k != "return"}))
+        self._remember(job)
+        return jid
+
+    def _was_asked(self, minion_id: str, jid: str) -> bool:
+        job = self._find(jid)
+        if job is None:
+            return False
+        if minion_id in job.minions:
+            return True
+        if job.tgt_type in BY_ID:
+            if not matches(job.tgt, job.tgt_type, IdOnly(minion_id)):
+                return False
+        # Grains and pillar are the minion's own knowledge: the master's copy may be older.
+        self._store.extend_minions(jid, [minion_id])
+        self._remember(job._replace(minions=[*job.minions, minion_id]))
+        return True
+
+    def _find(self, jid: str) -> Job | None:
+        job = self._recent.get(jid)
+        if job is None:
+            job = self._store.job(jid)
+            if job is not None:
+                self._remember(job)
+        return job
+
+    def _remember(self, job: Job) -> None:
+        known = self._recent.get(job.jid)
+        if known is not None:  # one jid may be published several times, to different lists
+            job = job._replace(minions=sorted({*known.minions, *job.minions}))
+        self._recent[job.jid] = job
+        self._recent.move_to_end(job.jid)
+        while len(self._recent) > RECENT_JOBS:
+            self._recent.popitem(last=False)
+
+    # -- following ---------------------------------------------------------------------------
+
+    def follow(self, load: dict[str, Any]) -> dict[str, Any]:
+        """The clear command `follow_job`: the returns of a job after a cursor (12)."""
+        try:
+            user = self._access.authenticate(load)
+            jid, after = load.get("jid"), load.get("after", 0)
+            if not is_jid(jid) or not isinstance(after, int):
+                raise AuthorizationError(f"{jid!r} is not a job id")
+            job = self._store.job(str(jid))
+            if job is not None and not self._access.sees_job_of(user, job.user):
+                raise AuthorizationError(f"job {jid} belongs to {job.user}")
+        except (AuthenticationError, AuthorizationError, StoreError) as error:
+            return error_reply(error)
+        rows = self._store.returns(str(jid), after=after, limit=FOLLOW_ROWS) if job else []
+        return {
+            "enc": "clear",
+            "load": {
+                "jid": jid,
+                "minions": job.minions if job else [],
+                "missing": job.missing if job else [],
+                "returns": [_followed(row) for row in rows],
+                "cursor": rows[-1].seq if rows else after,
+                "more": len(rows) == FOLLOW_ROWS,
+            },
+        }
+
+
+class IdOnly:
+    """Facts of a minion of which only the id matters."""
+
+    grains: Mapping[str, Any] = {}
+    pillar: Mapping[str, Any] = {}
+
+    def __init__(self, minion_id: str) -> None:
+        self.id = minion_id
+
+
+def error_reply(error: GreensaltError) -> dict[str, Any]:
+    """An error as a clear command answers it: {error: {name, message}}."""
+    return {"error": {"name": type(error).__name__, "message": str(error)}}
+
+
+def _followed(row: Return) -> dict[str, Any]:
+    followed = {
+        "seq": row.seq,
+        "id": row.id,
+        "fun": row.fun,
+        "return": row.ret,
+        "retcode": row.retcode,
+        "success": row.success,
+    }
+    if row.load.get("out"):
+        followed["out"] = row.load["out"]
+    return followed
+
+

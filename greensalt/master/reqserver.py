@@ -1,0 +1,148 @@
+"""The Ret interface: bytes of one request in, bytes of its reply out. Every request is answered.
+
+Dispatch is a table per channel: what is not in it is not reachable from port 4506.
+
+Source: docs/protocol.md 4, 6.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from greensalt.crypto.crypticle import Crypticle
+from greensalt.errors import (
+    AuthenticationError,
+    CryptoError,
+    MalformedMessage,
+    ProtocolError,
+    StoreError,
+    VersionTooOld,
+)
+from greensalt.master.sessions import Peer, Sessions
+from greensalt.wire.dialect import pack
+from greensalt.wire.envelope import (
+    BAD_LOAD,
+    ClearRequest,
+    EncryptedRequest,
+    encrypted_reply,
+    parse_request,
+)
+
+log = logging.getLogger(__name__)
+
+# A clear handler gets the load and returns what is sent back, or the finished bytes.
+ClearHandler = Callable[[dict[str, Any]], Any]
+# An encrypted handler gets the peer, too; its result goes back under the session key.
+MinionHandler = Callable[[Peer, dict[str, Any]], Any]
+# A handler of the private kind makes its own reply: the pillar (docs/protocol.md 4.4).
+PrivateHandler = Callable[[Peer, dict[str, Any]], bytes]
+
+ROUTING_ERROR = {"error": "Routing error"}
+HANDLER_ERROR = "Some exception handling minion payload"
+
+
+class ReqServer:
+    """Answers requests by three tables of commands.
+
+    `counts` counts requests by command and refusals by reason.
+    """
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        clear: Mapping[str, ClearHandler],
+        minion: Mapping[str, MinionHandler],
+        private: Mapping[str, PrivateHandler],
+    ) -> None:
+        self._sessions = sessions
+        self._clear = clear
+        self._minion = minion
+        self._private = private
+        self.counts: Counter[str] = Counter()
+
+    def handle(self, body: bytes) -> bytes:
+        """The reply to one request body. Never raises."""
+        try:
+            request = parse_request(body)
+        except VersionTooOld as error:
+            return self._refuse("version", error)
+        except MalformedMessage as error:
+            self.counts["refused/malformed"] += 1
+            log.info("a request that can't be read: %s", error)
+            return pack(ROUTING_ERROR)
+        except ProtocolError as error:
+            return self._refuse("malformed", error)
+        if isinstance(request, ClearRequest):
+            return self._answer_clear(request)
+        return self._answer_minion(request)
+
+    def _refuse(self, reason: str, error: Exception) -> bytes:
+        """`bad load`: the one answer after which a stock minion signs in anew."""
+        self.counts[f"refused/{reason}"] += 1
+        log.info("request refused: %s", error)
+        return pack(BAD_LOAD)
+
+    def _answer_clear(self, request: ClearRequest) -> bytes:
+        command = request.load.get("cmd")
+        handler = self._clear.get(command) if isinstance(command, str) else None
+        if handler is None:
+            self.counts["refused/command"] += 1
+            return pack({})
+        self.counts[str(command)] += 1
+        try:
+            reply = handler(request.load)
+            return reply if isinstance(reply, bytes) else pack(reply)
+        except (ProtocolError, CryptoError) as error:
+            return self._refuse("malformed", error)
+        except StoreError as error:
+            log.error("%s could not be done: %s", command, error)
+            return pack({"error": {"name": "StoreError", "message": str(error)}})
+        except Exception:
+            self.counts["failed"] += 1
+            log.exception("the clear command %s failed", command)
+            return pack(HANDLER_ERROR)
+
+    def _answer_minion(self, request: EncryptedRequest) -> bytes:
+        try:
+            peer, load = self._sessions.open(request)
+        except (AuthenticationError, CryptoError, ProtocolError) as error:
+            return self._refuse("authentication", error)
+        command = load.get("cmd")
+        if not isinstance(command, str):
+            return self._sealed(peer, {})
+        self.counts[command] += 1
+        try:
+            private = self._private.get(command)
+            if private is not None:
+                return private(peer, load)
+            handler = self._minion.get(command)
+            if handler is None:
+                self.counts["refused/command"] += 1
+                log.info("%s asked for the command %r, which is not served", peer.id, command)
+                return self._sealed(peer, {})
+            return self._sealed(peer, handler(peer, load))
+        except ProtocolError as error:
+            self.counts["refused/malformed"] += 1
+            log.warning("%s of %s refused: %s", command, peer.id, error)
+            return self._sealed(peer, "")
+        except StoreError as error:
+            # No acknowledgement: a clear dict is an error to the minion, which keeps and retries.
+            self.counts["failed"] += 1
+            log.error("%s of %s could not be kept: %s", command, peer.id, error)
+            return pack({"error": str(error)})
+        except Exception:
+            self.counts["failed"] += 1
+            log.exception("%s of %s failed", command, peer.id)
+            return self._sealed(peer, "")
+
+    @staticmethod
+    def _sealed(peer: Peer, result: Any) -> bytes:
+        return seal(peer.crypticle, peer.nonce, result)
+
+
+def seal(crypticle: Crypticle, nonce: str, result: Any) -> bytes:
+    """A reply under the session key: a msgpack raw string (docs/protocol.md 4.3)."""
+    return encrypted_reply(crypticle.dumps(result, nonce=nonce))

@@ -1,0 +1,160 @@
+"""What a worker serves to an authenticated minion besides taking its returns.
+
+Source: docs/protocol.md 6.2, 7.2.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from greensalt.config import MasterConfig
+from greensalt.errors import MalformedMessage
+from greensalt.master.sessions import Peer, Sessions
+from greensalt.store.keys import KeyStore
+from greensalt.store.minions import MinionCache
+from greensalt.target import Roster, expected
+from greensalt.transport.bus import EventPublisher
+from greensalt.wire import tags
+
+log = logging.getLogger(__name__)
+
+
+class Services:
+    """The handlers of events, pillar, grains cache and mine. `refused_events` counts forgeries."""
+
+    def __init__(
+        self,
+        config: MasterConfig,
+        bus: EventPublisher,
+        cache: MinionCache,
+        keys: KeyStore,
+        sessions: Sessions,
+        roster: Roster,
+    ) -> None:
+        self._config = config
+        self._bus = bus
+        self._cache = cache
+        self._keys = keys
+        self._sessions = sessions
+        self._roster = roster
+        self.refused_events = 0
+
+    def pillar(self, peer: Peer, load: dict[str, Any]) -> dict[str, Any]:
+        """`_pillar`: keeps the minion's grains and returns its pillar."""
+        grains = load.get("grains")
+        if not isinstance(grains, dict):
+            raise MalformedMessage(f"{peer.id}: a pillar request without grains")
+        pillar: dict[str, Any] = {}
+        if isinstance(load.get("pillar_override"), dict):
+            pillar.update(load["pillar_override"])
+        if self._config.minion_data_cache:
+            self._cache.put_grains(peer.id, {**grains, "id": peer.id}, pillar)
+            self._bus.fire(
+                tags.minion_refresh(peer.id), {"Minion data cache refresh": peer.id}
+            )
+        return pillar
+
+    def register_resources(self, peer: Peer, load: dict[str, Any]) -> dict[str, Any]:
+        """`_register_resources`: greensalt knows no resources, and says so as Salt 3006 does."""
+        return {}
+
+    def minion_event(self, peer: Peer, load: dict[str, Any]) -> None:
+        """`_minion_event`: one event, or a list of them, onto the master's bus."""
+        events = load.get("events")
+        if isinstance(events, list):
+            pretag = load.get("pretag")
+            for event in events:
+                if isinstance(event, dict) and isinstance(event.get("tag"), str):
+                    data = _as_dict(event.get("data"))
+                    if isinstance(pretag, str) and pretag:
+                        self._fire(peer, f"{pretag}/{event['tag']}", data)
+                    self._fire(peer, event["tag"], data)
+            return
+        if not isinstance(load.get("tag"), str):
+            raise MalformedMessage(f"{peer.id}: an event without a tag")
+        self._fire(peer, load["tag"], load)
+
+    def _fire(self, peer: Peer, tag: str, data: dict[str, Any]) -> None:
+        if tag and tags.minion_may_fire(tag, peer.id):
+            self._bus.fire(tag, data)
+        else:
+            self.refused_events += 1
+            log.warning("%s may not fire the event %r", peer.id, tag)
+
+    def mine_store(self, peer: Peer, load: dict[str, Any]) -> bool:
+        """`_mine`: merge `data` into the minion's mine, or replace it with `clear`."""
+        data = load.get("data")
+        if not isinstance(data, dict):
+            raise MalformedMessage(f"{peer.id}: mine data must be a dictionary")
+        self._cache.mine_update(peer.id, data, clear=bool(load.get("clear")))
+        return True
+
+    def mine_get(self, peer: Peer, load: dict[str, Any]) -> dict[str, Any]:
+        """`_mine_get`: {minion: value} of one function, {function: {minion: value}} of several."""
+        fun = load.get("fun")
+        functions = fun.split(",") if isinstance(fun, str) else fun
+        if not isinstance(functions, list) or not all(isinstance(f, str) for f in functions):
+            raise MalformedMessage(f"{peer.id}: mine functions must be named")
+        found = expected(
+            load.get("tgt", ""),
+            str(load.get("tgt_type") or load.get("expr_form") or "glob"),
+            self._roster,
+            exact_pillar=True,
+        )
+        result: dict[str, dict[str, Any]] = {function: {} for function in functions}
+        for minion_id in found.minions:
+            mine = self._cache.mine_get(minion_id)
+            for function in functions:
+                if function in mine and self._mine_allowed(peer.id, mine[function]):
+                    result[function][minion_id] = _mine_value(mine[function])
+        single = isinstance(fun, str) and len(functions) == 1
+        return result[functions[0]] if single else result
+
+    def _mine_allowed(self, asker: str, entry: Any) -> bool:
+        """An entry may say itself who gets it (docs/protocol.md 6.4)."""
+        if not _has_acl(entry) or not entry.get("allow_tgt"):
+            return True
+        allowed = expected(
+            entry["allow_tgt"],
+            str(entry.get("allow_tgt_type") or "glob"),
+            self._roster,
+            exact_pillar=True,
+        )
+        return asker in allowed.minions
+
+    def mine_delete(self, peer: Peer, load: dict[str, Any]) -> bool:
+        """`_mine_delete`: forget one function of the minion's mine."""
+        if not isinstance(load.get("fun"), str):
+            raise MalformedMessage(f"{peer.id}: mine functions must be named")
+        self._cache.mine_delete(peer.id, load["fun"])
+        return True
+
+    def mine_flush(self, peer: Peer, load: dict[str, Any]) -> bool:
+        """`_mine_flush`: forget the minion's mine; False when there was none."""
+        return bool(self._cache.mine_flush(peer.id))
+
+    def revoke_auth(self, peer: Peer, load: dict[str, Any]) -> Any:
+        """`revoke_auth`: delete the key of the minion that asks."""
+        if not self._config.allow_minion_key_revoke:
+            log.warning("%s asked to revoke its key, which is not allowed", peer.id)
+            return load
+        self._keys.delete(peer.id)
+        self._sessions.forget(peer.id)
+        if not load.get("preserve_minion_cache"):
+            self._cache.forget(peer.id)
+        self._keys.request_rotation(self._config.cachedir)
+        self._bus.fire(tags.KEY, {"result": True, "act": "delete", "id": peer.id})
+        return True
+
+
+def _as_dict(data: Any) -> dict[str, Any]:
+    return data if isinstance(data, dict) else {"data": data}
+
+
+def _has_acl(entry: Any) -> bool:
+    return isinstance(entry, dict) and bool(entry.get("__saltmine_acl__"))
+
+
+def _mine_value(entry: Any) -> Any:
+    return entry.get("__data__") if _has_acl(entry) else entry
