@@ -14,7 +14,7 @@ from greensalt.config.files import (
     read_options,
 )
 from greensalt.config.record import Limits, Record, option
-from greensalt.config.values import Options, WrongValue, conform
+from greensalt.config.values import Options, Strings, WrongValue, conform
 from greensalt.errors import ConfigError
 
 LOG_LEVELS: Final = (
@@ -64,7 +64,7 @@ class Config(Record):
     extension_modules: Path = Path("/var/cache/salt/extmods")
     pidfile: Path = Path("/var/run/salt.pid")
     default_include: str | None = None
-    include: tuple[str, ...] = ()
+    include: Strings = ()
 
     log_file: str = "/var/log/salt/greensalt"
     log_level: str = option("warning", choices=LOG_LEVELS)
@@ -139,8 +139,10 @@ class Config(Record):
             sock_dir = values.get("sock_dir", cls.sock_dir)
             if len(str(sock_dir)) > len(str(cachedir)) + 10:
                 values["sock_dir"] = cachedir / ".salt-unix"
+                found.origins["sock_dir"] = found.origins.get("cachedir", "")
         if "extension_modules" not in values and "cachedir" in values:
             values["extension_modules"] = values["cachedir"] / "extmods"
+            found.origins["extension_modules"] = found.origins["cachedir"]
 
     @classmethod
     def _check(cls, found: FoundOptions) -> tuple[dict[str, Any], dict[str, Any]]:
