@@ -151,4 +151,4 @@ def test_deleting_a_key_rotates_the_publish_key_and_the_others_follow(fleet: Fle
 
 
 # What the master logs when it has a new publish key.
-ROTATED = "rotated the publish key"
+ROTATED = "the publish key was rotated"
