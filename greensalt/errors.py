@@ -24,6 +24,7 @@
     +-- TargetError                  a target expression can't be parsed
     +-- TransportError               a socket could not do its work
     |   +-- RequestTimeout           no reply in time
+    |   +-- RequestRefused           a reply that says no
     +-- StoreError                   the store can't keep or find something
     |   +-- UnknownJob               a return or minions for a job that the store doesn't have
     |   +-- Unstorable               this value can't be kept, now or later
@@ -137,6 +138,10 @@ class TransportError(GreensaltError):
 
 class RequestTimeout(TransportError):
     """No reply came in time."""
+
+
+class RequestRefused(TransportError):
+    """A reply came, but the peer could not or would not do what was asked."""
 
 
 class StoreError(GreensaltError):
