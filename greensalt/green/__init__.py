@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, ParamSpec, TypeVar
 
 import gevent
@@ -100,8 +101,14 @@ def offload(fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 def _caught(fn: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Any, BaseException | None]:
     try:
         return fn(*args, **kwargs), None
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # raised again by `offload`
         return None, error
+
+
+def within(timeout_s: float | None) -> AbstractContextManager[object, bool | None]:
+    """A block that is left without an error after `timeout_s` seconds (None: never)."""
+    # gevent knows False as "silently"; its stubs don't.
+    return gevent.Timeout(timeout_s, False)  # type: ignore[arg-type]
 
 
 class HubCalls:

@@ -1,0 +1,1 @@
+"""The master: one process, its parts as greenlets."""

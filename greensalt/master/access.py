@@ -55,7 +55,7 @@ class Access:
         """The user whom `key` proves; raises AuthenticationError."""
         user, key = load.get("user", ""), load.get("key")
         if not isinstance(user, str) or not isinstance(key, str) or not key:
-            raise AuthenticationError("Authentication failure of type \"user\": no key was given.")
+            raise AuthenticationError('Authentication failure of type "user": no key was given.')
         if self._is_master_user(user) or user.startswith("sudo_"):
             candidates = [self._keys.get(name, "") for name in self._master_users]
         else:
@@ -63,7 +63,7 @@ class Access:
         # All are compared, so that the time does not tell which one was nearly right.
         matches = [hmac.compare_digest(key.encode(), known.encode()) for known in candidates]
         if not any(match and known for match, known in zip(matches, candidates, strict=True)):
-            log.warning("authentication failure of type \"user\" for %r", user)
+            log.warning('authentication failure of type "user" for %r', user)
             raise AuthenticationError(
                 f'Authentication failure of type "user" occurred for user {user}.'
             )

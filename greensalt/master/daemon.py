@@ -91,8 +91,11 @@ class Master:
 
     def stop(self) -> None:
         """Let `wait` return; safe to be called from a signal handler."""
+        self._end(None)
+
+    def _end(self, reason: str | None) -> None:
         if not self._stopped.ready():
-            self._stopped.set(None)
+            self._stopped.set(reason)
 
     def close(self) -> None:
         """Stop the parts in reverse order."""
@@ -142,7 +145,7 @@ class Master:
         config = self.config
         pull = addresses.publish_pull(config.sock_dir)
         publisher = Publisher(
-            self.context, hwm=config.pub_hwm, backlog=config.zmq_backlog, ipv6=config.ipv6
+            self.context, hwm=config.pub_hwm, backlog=config.zmq_backlog, ipv6=bool(config.ipv6)
         )
         self.pub_address = publisher.bind(
             addresses.tcp(config.interface, config.publish_port), pull
@@ -184,15 +187,13 @@ class Master:
             private_routes(self.master_key, self.services),
         )
         device = Device(
-            self.context, self.reqserver.handle, backlog=config.zmq_backlog, ipv6=config.ipv6
+            self.context, self.reqserver.handle, backlog=config.zmq_backlog, ipv6=bool(config.ipv6)
         )
         device.bind_workers("inproc://workers", addresses.workers(config.sock_dir))
         device.start()
         self._watch(device.failed)
         self._on_close("reqserver", lambda: _stop_device(device))
-        self.clients_address = device.bind_clients(
-            addresses.tcp(config.interface, config.ret_port)
-        )
+        self.clients_address = device.bind_clients(addresses.tcp(config.interface, config.ret_port))
         self.device = device
 
     def _start_upkeep(self) -> None:
@@ -218,7 +219,7 @@ class Master:
 
     def _watch(self, failed: AsyncResult[str]) -> None:
         """End the master when a part that it can't live without has ended."""
-        failed.rawlink(lambda result: self._stopped.ready() or self._stopped.set(result.value))
+        failed.rawlink(lambda result: self._end(str(result.value)))
 
 
 def _stop_device(device: Device) -> None:

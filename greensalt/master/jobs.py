@@ -101,9 +101,7 @@ class Jobs:
             nodegroups=self._config.nodegroups,
         )
 
-    def _publish(
-        self, user: str, load: dict[str, Any], expectation: Expectation
-    ) -> dict[str, Any]:
+    def _publish(self, user: str, load: dict[str, Any], expectation: Expectation) -> dict[str, Any]:
         if not expectation.minions:
             return {
                 "jid": None,
@@ -263,9 +261,9 @@ class Jobs:
             return False
         if minion_id in job.minions:
             return True
-        if job.tgt_type in BY_ID:
-            if not matches(job.tgt, job.tgt_type, IdOnly(minion_id)):
-                return False
+        by_id = job.tgt_type in BY_ID
+        if by_id and not matches(job.tgt, job.tgt_type, IdOnly(minion_id)):
+            return False
         # Grains and pillar are the minion's own knowledge: the master's copy may be older.
         self._store.extend_minions(jid, [minion_id])
         self._remember(job._replace(minions=[*job.minions, minion_id]))
@@ -343,5 +341,3 @@ def _followed(row: Return) -> dict[str, Any]:
     if row.load.get("out"):
         followed["out"] = row.load["out"]
     return followed
-
-

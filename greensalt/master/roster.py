@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -24,7 +23,7 @@ class MasterRoster:
 
     def ids(self) -> Collection[str]:
         """The ids of all accepted keys."""
-        stat = os.stat(self._keys.directory(State.ACCEPTED))
+        stat = self._keys.directory(State.ACCEPTED).stat()
         changed = (stat.st_mtime_ns, stat.st_ino)
         if changed != self._read_at:
             self._ids = frozenset(self._keys.ids(State.ACCEPTED))

@@ -46,7 +46,7 @@ def minion_routes(jobs: Jobs, services: Services) -> Mapping[str, MinionHandler]
 
 
 def private_routes(master_key: PrivateKey, services: Services) -> Mapping[str, PrivateHandler]:
-    """For authenticated minions, answered under a key of its own: {command: (peer, load) -> bytes}."""
+    """For authenticated minions, answered under a key of its own: {command: -> bytes}."""
 
     def pillar(peer: Peer, load: dict[str, Any]) -> bytes:
         result = services.pillar(peer, load)
@@ -54,10 +54,10 @@ def private_routes(master_key: PrivateKey, services: Services) -> Mapping[str, P
             pillar_reply,
             result,
             peer.nonce,
-            master_key,
-            peer.public_key,
-            peer.enc_algo,
-            peer.sig_algo,
+            minion_key=peer.public_key,
+            master_key=master_key,
+            enc_algo=peer.enc_algo,
+            sig_algo=peer.sig_algo,
         )
 
     return {"_pillar": pillar}

@@ -50,12 +50,10 @@ class Services:
             pillar.update(load["pillar_override"])
         if self._config.minion_data_cache:
             self._cache.put_grains(peer.id, {**grains, "id": peer.id}, pillar)
-            self._bus.fire(
-                tags.minion_refresh(peer.id), {"Minion data cache refresh": peer.id}
-            )
+            self._bus.fire(tags.minion_refresh(peer.id), {"Minion data cache refresh": peer.id})
         return pillar
 
-    def register_resources(self, peer: Peer, load: dict[str, Any]) -> dict[str, Any]:
+    def register_resources(self, _peer: Peer, _load: dict[str, Any]) -> dict[str, Any]:
         """`_register_resources`: greensalt knows no resources, and says so as Salt 3006 does."""
         return {}
 
@@ -130,7 +128,7 @@ class Services:
         self._cache.mine_delete(peer.id, load["fun"])
         return True
 
-    def mine_flush(self, peer: Peer, load: dict[str, Any]) -> bool:
+    def mine_flush(self, peer: Peer, _load: dict[str, Any]) -> bool:
         """`_mine_flush`: forget the minion's mine; False when there was none."""
         return bool(self._cache.mine_flush(peer.id))
 

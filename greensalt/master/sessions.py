@@ -9,7 +9,6 @@ Source: docs/protocol.md 4.2, 9.
 from __future__ import annotations
 
 import logging
-import os
 import time
 from typing import Any, NamedTuple
 
@@ -171,7 +170,7 @@ class Sessions:
 
     def _accepted_key_file(self, minion_id: str) -> tuple[int, ...]:
         try:
-            stat = os.stat(self._keys.path(State.ACCEPTED, minion_id), follow_symlinks=False)
+            stat = self._keys.path(State.ACCEPTED, minion_id).lstat()
         except OSError:
             self.forget(minion_id)
             raise AuthenticationError(f"{minion_id}: its key is not accepted") from None

@@ -1,0 +1,1 @@
+"""The minion: one process, every job in a greenlet."""

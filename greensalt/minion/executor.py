@@ -20,7 +20,7 @@ from typing import Any
 import gevent
 
 from greensalt.errors import GreensaltError
-from greensalt.green import Crew
+from greensalt.green import Crew, within
 from greensalt.store.files import write_private
 from greensalt.wire.dialect import pack_bin
 
@@ -144,7 +144,7 @@ class Executor:
     def stop(self, grace_s: float) -> None:
         """Give running jobs `grace_s` seconds, then end them."""
         self._waiting.clear()
-        with gevent.Timeout(grace_s, False):
+        with within(grace_s):
             while self._running:
                 gevent.sleep(0.01)
         self._crew.stop()

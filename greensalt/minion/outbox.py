@@ -21,7 +21,7 @@ import gevent
 from gevent.event import Event
 
 from greensalt.errors import GreensaltError, ProtocolError
-from greensalt.green import Backoff
+from greensalt.green import Backoff, within
 from greensalt.store.files import write_private
 from greensalt.wire.dialect import pack_bin, unpack_bin
 
@@ -98,7 +98,9 @@ class Outbox:
                     self.failed += 1
                     self._waiting.rotate(-1)
                     wait_s = self._backoff.next_s()
-                    log.warning("a result was not acknowledged (%s), again in %.1f s", error, wait_s)
+                    log.warning(
+                        "a result was not acknowledged (%s), again in %.1f s", error, wait_s
+                    )
                     self._hurry.clear()
                     self._hurry.wait(wait_s)
                     continue
@@ -111,7 +113,7 @@ class Outbox:
 
     def flush(self, timeout_s: float) -> int:
         """Wait until all is sent, `timeout_s` at most; returns how many stay for the next run."""
-        with gevent.Timeout(timeout_s, False):
+        with within(timeout_s):
             while self._waiting:
                 gevent.sleep(0.01)
         return len(self._waiting)

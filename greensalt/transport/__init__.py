@@ -1,0 +1,1 @@
+"""ZeroMQ sockets; the only importer of zmq."""

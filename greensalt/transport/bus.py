@@ -21,14 +21,17 @@ import gevent
 import zmq
 
 from greensalt.errors import ProtocolError, TransportError
-from greensalt.green import Crew
+from greensalt.green import Crew, within
 from greensalt.transport.sockets import (
     Again,
     Context,
     Drain,
+    Socket,
     bind_ipc,
+    green_socket,
     plain_socket,
     send,
+    shared_context,
 )
 from greensalt.wire import tags
 from greensalt.wire.dialect import pack_bin
@@ -180,17 +183,17 @@ class BusClient:
         *,
         hwm: int = SUBSCRIBER_HWM,
     ) -> None:
-        self._context = context or Context.instance()
-        self._sub = self._context.socket(zmq.SUB)
+        self._context = context or shared_context()
+        self._sub = green_socket(self._context, zmq.SUB)
         self._sub.set(zmq.LINGER, 0)
         self._sub.set(zmq.RCVHWM, hwm)
         self._sub.set(zmq.RECONNECT_IVL, 50)
         self._sub.set(zmq.RECONNECT_IVL_MAX, 500)
         self._sub.connect(pub_address)
         self.pub_address = pub_address
-        self._push: zmq.green.Socket | None = None
+        self._push: Socket | None = None
         if pull_address is not None:
-            self._push = self._context.socket(zmq.PUSH)
+            self._push = green_socket(self._context, zmq.PUSH)
             self._push.set(zmq.LINGER, 1000)
             self._push.connect(pull_address)
         self.missed = self.restarts = 0
@@ -225,9 +228,10 @@ class BusClient:
         """The next event as (tag, data), or None after `timeout_s` seconds (None: no limit)."""
         if self._early:
             return self._early.pop(0)
-        with gevent.Timeout(timeout_s, False):
-            return self._receive()
-        return None
+        event = None
+        with within(timeout_s):
+            event = self._receive()
+        return event
 
     def fire(self, tag: str, data: dict[str, Any]) -> None:
         """Fire an event on the bus."""

@@ -22,7 +22,6 @@ import zmq
 from greensalt.green import Crew
 from greensalt.transport.sockets import (
     BATCH_MESSAGES,
-    EVENTS,
     NOBLOCK,
     POLLOUT,
     Again,
@@ -31,6 +30,8 @@ from greensalt.transport.sockets import (
     Parking,
     Socket,
     bind_ipc,
+    endpoint,
+    events,
     plain_socket,
     readable,
     receive,
@@ -123,7 +124,7 @@ class Device:
     def bind_clients(self, address: str) -> str:
         """Open the Ret interface; returns the address with its real port."""
         self.clients.bind(address)
-        return self.clients.get(zmq.LAST_ENDPOINT).decode().rstrip("\0")
+        return endpoint(self.clients)
 
     def start(self) -> None:
         for sock in (self.clients, self.workers):
@@ -172,7 +173,7 @@ class Device:
         count = 0
         queue = self._queue
         self._held = False
-        worker_elsewhere = self.workers.get(EVENTS) & POLLOUT
+        worker_elsewhere = events(self.workers) & POLLOUT
         try:
             while count < BATCH_MESSAGES:
                 outside = (

@@ -20,6 +20,7 @@ from greensalt.transport.sockets import (
     Drain,
     Socket,
     bind_ipc,
+    endpoint,
     plain_socket,
     send,
     set_keepalive,
@@ -52,7 +53,7 @@ class Publisher:
         """Open both sockets; returns the address of `pub` with its real port."""
         bind_ipc(self.pull, pull, 0o600)
         self.pub.bind(pub)
-        return self.pub.get(zmq.LAST_ENDPOINT).decode().rstrip("\0")
+        return endpoint(self.pub)
 
     def start(self) -> None:
         self._drain = Drain(self.pull, self._publish)

@@ -9,7 +9,14 @@ import zmq
 from gevent.lock import BoundedSemaphore
 
 from greensalt.errors import RequestTimeout, TransportError
-from greensalt.transport.sockets import MAX_MESSAGE_BYTES, Context, set_keepalive
+from greensalt.transport.sockets import (
+    MAX_MESSAGE_BYTES,
+    Context,
+    Socket,
+    green_socket,
+    set_keepalive,
+    shared_context,
+)
 
 log = logging.getLogger(__name__)
 
@@ -23,10 +30,10 @@ class ReqChannel:
 
     def __init__(self, address: str, context: Context | None = None, *, ipv6: bool = False) -> None:
         self.address = address
-        self._context = context or Context.instance()
+        self._context = context or shared_context()
         self._ipv6 = ipv6
         self._turn = BoundedSemaphore(1)
-        self._sock: zmq.green.Socket | None = None
+        self._sock: Socket | None = None
         self._closed = False
 
     def request(self, body: bytes, timeout_s: float) -> bytes:
@@ -44,7 +51,7 @@ class ReqChannel:
                     sock.send(body)
                     reply = sock.recv()
                 done = True
-                return bytes(reply)
+                return reply
             except RequestTimeout:
                 raise RequestTimeout(f"no reply from {self.address} in {timeout_s:g} s") from None
             except zmq.ZMQError as error:
@@ -63,8 +70,8 @@ class ReqChannel:
         self._closed = True
         self._drop()
 
-    def _open(self) -> zmq.green.Socket:
-        sock = self._context.socket(zmq.REQ)
+    def _open(self) -> Socket:
+        sock = green_socket(self._context, zmq.REQ)
         sock.set(zmq.LINGER, 0)
         sock.set(zmq.IPV6, int(self._ipv6))
         sock.set(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)

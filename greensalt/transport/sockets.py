@@ -25,7 +25,8 @@ import os
 import select
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import gevent
 import zmq
@@ -45,21 +46,33 @@ SAFETY_S = 1.0  # how often a parked owner is looked after
 BATCH_MESSAGES = 64
 BATCH_S = 0.002
 
-Context = zmq.green.Context
-Socket = zmq.Socket[bytes]
+Context: TypeAlias = zmq.Context[Any]  # always made by new_context: a green one
+Socket: TypeAlias = zmq.Socket[bytes]
 
 
 def new_context(io_threads: int = 1, max_sockets: int | None = None) -> Context:
     """A green context; `max_sockets` must be told before its first socket exists."""
-    context = zmq.green.Context(io_threads)
+    context: Context = zmq.green.Context(io_threads)
     if max_sockets is not None:
         context.set(zmq.MAX_SOCKETS, max_sockets)
     return context
 
 
+def shared_context() -> Context:
+    """The green context of this process, for a client that brings none."""
+    return zmq.green.Context.instance()
+
+
 def plain_socket(context: Context, kind: int) -> Socket:
     """A hot socket: plain, from the green context, to be drained by an owner."""
-    return context.socket(kind, socket_class=zmq.Socket)
+    sock: Socket = context.socket(kind, socket_class=zmq.Socket)
+    return sock
+
+
+def green_socket(context: Context, kind: int) -> Socket:
+    """A socket for few messages, whose receive and send wait without blocking the hub."""
+    sock: Socket = context.socket(kind)
+    return sock
 
 
 def set_server_options(sock: Socket, *, backlog: int, ipv6: bool, heartbeat_s: int = 15) -> None:
@@ -84,7 +97,7 @@ def set_keepalive(sock: zmq.Socket[Any], *, idle_s: int, interval_s: int, count:
 def bind_ipc(sock: zmq.Socket[Any], address: str, mode: int) -> None:
     """Bind a unix socket whose file has `mode` from its first moment on."""
     path = address.removeprefix("ipc://")
-    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+    Path(path).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     before = os.umask(0o777 & ~mode)
     try:
         sock.bind(address)
@@ -111,7 +124,19 @@ def send(sock: Socket, frames: Sequence[bytes]) -> None:
 
 def readable(sock: Socket) -> bool:
     """Whether a message is waiting; asking also clears the doorbell."""
-    return bool(sock.get(EVENTS) & POLLIN)
+    return bool(events(sock) & POLLIN)
+
+
+def events(sock: Socket) -> int:
+    """POLLIN and POLLOUT as they stand; asking clears the doorbell."""
+    ready: int = sock.get(EVENTS)  # type: ignore[assignment]  # stubs: any option, any type
+    return ready
+
+
+def endpoint(sock: Socket) -> str:
+    """The address of the last bind, with the port that was given for port 0."""
+    address: bytes = sock.get(zmq.LAST_ENDPOINT)  # type: ignore[assignment]  # as above
+    return address.decode().rstrip("\0")
 
 
 class Doorbell:
@@ -127,7 +152,7 @@ class Doorbell:
         self._ring = ring
         self.missed = 0
         loop = gevent.get_hub().loop
-        descriptor = sock.get(zmq.FD)
+        descriptor: int = sock.get(zmq.FD)  # type: ignore[assignment]  # as in `events`
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLIN)
         self._watcher = loop.io(descriptor, 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -183,7 +182,7 @@ def test_trim_takes_the_largest_values_first() -> None:
 
 def test_the_socket_files_have_salts_modes(bus: Bus) -> None:
     def mode(address: str) -> int:
-        return stat.S_IMODE(os.stat(address.removeprefix("ipc://")).st_mode)
+        return stat.S_IMODE(Path(address.removeprefix("ipc://")).stat().st_mode)
 
     assert mode(bus.epub) == 0o660
     assert mode(bus.epull) == 0o600

@@ -138,7 +138,7 @@ def test_what_is_pushed_reaches_every_subscriber_in_order(link: Link) -> None:
     for number in range(200):
         link.pusher.push([b"job %d" % number])
     for subscriber, jobs, _ in (first, second):
-        received = []
+        received: list[list[bytes]] = []
         while len(received) < 200:
             frames = jobs.get(timeout=5)
             if frames != [b"warm"]:

@@ -11,7 +11,7 @@ import pytest
 import zmq
 
 from greensalt.transport.device import Device, RepWorker, split_envelope
-from greensalt.transport.sockets import Context, new_context
+from greensalt.transport.sockets import Context, Socket, green_socket, new_context
 
 
 @pytest.fixture
@@ -41,8 +41,8 @@ class Bench:
             self.gate.wait()
         return b"re:" + body
 
-    def peer(self, kind: int, **options: int) -> zmq.green.Socket:
-        sock = self.context.socket(kind)
+    def peer(self, kind: int, **options: int) -> Socket:
+        sock = green_socket(self.context, kind)
         sock.linger = 0
         for name, value in options.items():
             setattr(sock, name, value)
@@ -64,7 +64,7 @@ def bench(context: Context, tmp_path: Path) -> Iterator[Callable[..., Bench]]:
         each.device.stop(1.0)
 
 
-def ask(sock: zmq.green.Socket, *frames: bytes) -> list[bytes]:
+def ask(sock: Socket, *frames: bytes) -> list[bytes]:
     sock.send_multipart(frames)
     with gevent.Timeout(5):
         return list(sock.recv_multipart())

@@ -1,0 +1,269 @@
+"""The command `_auth`: decides about a minion's key and answers with what that entitles it to.
+
+RSA runs in native threads, in two lanes: one for accepted minions, a narrow one for everybody else,
+so that a crowd of strangers delays nobody who belongs here. Each lane has a bounded queue, and each
+id a bounded rate.
+
+Source: docs/protocol.md 2, 9.3 item 9.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+from gevent.lock import BoundedSemaphore
+
+from greensalt.config import MasterConfig
+from greensalt.crypto.handshake import (
+    BadAlgorithm,
+    BadIdentity,
+    SignInRequest,
+    accepted_reply,
+    algorithm_reply,
+    public_key_signature,
+    publish_key_signature,
+    read_sign_in,
+    state_reply,
+)
+from greensalt.crypto.keypair import PrivateKey, PublicKey
+from greensalt.errors import BadKey, ConfigError, ProtocolError
+from greensalt.green import offload
+from greensalt.master.publishkey import PublishKey
+from greensalt.master.sessions import Sessions
+from greensalt.store.autosign import AutosignPolicy
+from greensalt.store.keys import KeyStore, State
+from greensalt.transport.bus import EventPublisher
+from greensalt.wire import tags
+
+log = logging.getLogger(__name__)
+
+Act = Literal["accept", "pend", "reject", "denied", "full", "error"]
+
+LANE_WAITING_MOST = 500
+RATE_BURST = 10  # sign-ins of one id at once
+RATE_PER_S = 1.0
+RATED_IDS_MOST = 20_000
+
+
+class Busy(ProtocolError):
+    """Too many sign-ins; the minion tries again."""
+
+
+class Lane:
+    """`width` sign-ins at once, and a bounded number that waits."""
+
+    def __init__(self, width: int) -> None:
+        self._turn = BoundedSemaphore(width)
+        self.waiting = 0
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        if self.waiting >= LANE_WAITING_MOST:
+            raise Busy("too many sign-ins are waiting")
+        self.waiting += 1
+        try:
+            with self._turn:
+                yield
+        finally:
+            self.waiting -= 1
+
+
+class RateLimit:
+    """A bucket of RATE_BURST sign-ins per id that fills by RATE_PER_S."""
+
+    def __init__(self) -> None:
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def check(self, minion_id: str) -> None:
+        """Raise Busy when this id signs in too often."""
+        now = time.monotonic()
+        left, then = self._buckets.pop(minion_id, (float(RATE_BURST), now))
+        left = min(float(RATE_BURST), left + (now - then) * RATE_PER_S)
+        self._buckets[minion_id] = (max(0.0, left - 1), now)
+        if len(self._buckets) > RATED_IDS_MOST:
+            self._buckets.popitem(last=False)
+        if left < 1:
+            raise Busy(f"{minion_id} signs in too often")
+
+
+class SignIn:
+    """Answers `_auth`. `counts` has the answers by act."""
+
+    def __init__(
+        self,
+        config: MasterConfig,
+        keys: KeyStore,
+        master_key: PrivateKey,
+        publish_key: PublishKey,
+        sessions: Sessions,
+        autosign: AutosignPolicy,
+        bus: EventPublisher,
+    ) -> None:
+        self._config = config
+        self._keys = keys
+        self._master_key = master_key
+        self._publish_key = publish_key
+        self._sessions = sessions
+        self._autosign = autosign
+        self._bus = bus
+        self._members = Lane(os.cpu_count() or 1)
+        self._strangers = Lane(1)
+        self._rate = RateLimit()
+        self._aes_sig: tuple[str, bytes] = ("", b"")
+        self._pub_sigs: dict[str, bytes] = {}
+        self._signing_key = self._load_signing_key()
+        self.counts: dict[str, int] = {}
+
+    def answer(self, load: dict[str, Any]) -> bytes:
+        """The reply to an `_auth` load. Raises MalformedMessage, Busy."""
+        request = read_sign_in(load)
+        if isinstance(request, BadAlgorithm):
+            log.warning("sign-in refused: %s", request.reason)
+            return algorithm_reply(request.kind)
+        if isinstance(request, BadIdentity):
+            log.warning("sign-in refused: %s", request.reason)
+            return self._state(False, request.nonce, request.sig_algo)
+        self._rate.check(request.id)
+        act = self._decide(request)
+        if act == "accept":
+            try:
+                reply = self._accept(request)
+            except BadKey as error:
+                log.warning("%s presents a key that can't be used: %s", request.id, error)
+                act, reply = "error", self._state(False, request.nonce, request.sig_algo)
+        else:
+            ret: bool | Literal["full"] = {"pend": True, "full": "full"}.get(act, False)  # type: ignore[assignment]  # the dict's value type is wider
+            reply = self._state(ret, request.nonce, request.sig_algo)
+        self._tell(act, request)
+        return reply
+
+    # -- the decision (2.4) ------------------------------------------------------------------
+
+    def _decide(self, request: SignInRequest) -> Act:
+        config, minion_id = self._config, request.id
+        known = self._keys.state_of(minion_id)
+        if config.max_minions and not self._is_member(known) and self._is_full():
+            log.warning("%s: max_minions is reached", minion_id)
+            return "full"
+        if config.open_mode:
+            if known is None or known != (State.ACCEPTED, request.pub):
+                self._keys.put(State.ACCEPTED, minion_id, request.pub)
+            return "accept"
+        if known is None:
+            return self._decide_new(request)
+        state, pem = known
+        if state is State.REJECTED:
+            return "reject"
+        if pem != request.pub:
+            log.warning("%s presents another key than the one that is %s", minion_id, state.value)
+            self._keys.put(State.DENIED, minion_id, request.pub)
+            return "denied"
+        if state is State.ACCEPTED:
+            return "accept"
+        return self._decide_pending(request)
+
+    def _is_full(self) -> bool:
+        return len(self._keys.ids(State.ACCEPTED)) >= self._config.max_minions
+
+    @staticmethod
+    def _is_member(known: tuple[State, str] | None) -> bool:
+        return known is not None and known[0] is State.ACCEPTED
+
+    def _decide_new(self, request: SignInRequest) -> Act:
+        try:
+            offload(PublicKey.from_pem, request.pub)
+        except BadKey as error:
+            log.warning("%s presents a key that can't be used: %s", request.id, error)
+            return "error"
+        verdict = self._autosign.decide(request.id, request.autosign_grains)
+        if verdict == "reject":
+            self._keys.put(State.REJECTED, request.id, request.pub)
+            return "reject"
+        if verdict == "accept" or self._config.auto_accept:
+            self._keys.put(State.ACCEPTED, request.id, request.pub)
+            log.info("the key of %s was accepted automatically", request.id)
+            return "accept"
+        self._keys.put(State.PENDING, request.id, request.pub)
+        log.info("%s is new: its key waits to be accepted", request.id)
+        return "pend"
+
+    def _decide_pending(self, request: SignInRequest) -> Act:
+        verdict = self._autosign.decide(request.id, request.autosign_grains)
+        if verdict == "reject":
+            self._keys.reject(request.id)
+            return "reject"
+        if verdict == "accept" or self._config.auto_accept:
+            self._keys.accept(request.id)
+            return "accept"
+        return "pend"
+
+    # -- the answers -------------------------------------------------------------------------
+
+    def _accept(self, request: SignInRequest) -> bytes:
+        with self._members.turn():
+            session = self._sessions.issue(request.id)
+            aes = self._publish_key.key_string
+            if self._aes_sig[0] != aes:
+                self._aes_sig = (aes, offload(publish_key_signature, self._master_key, aes))
+            return offload(
+                accepted_reply,
+                request,
+                master_key=self._master_key,
+                publish_port=self._config.publish_port,
+                aes=aes,
+                aes_sig=self._aes_sig[1],
+                session=session,
+                pub_sig=self._pub_sig(request.sig_algo),
+            )
+
+    def _state(self, ret: bool | Literal["full"], nonce: str, sig_algo: str) -> bytes:
+        with self._strangers.turn():
+            return offload(state_reply, ret, nonce, self._master_key, sig_algo)
+
+    def _load_signing_key(self) -> PrivateKey | None:
+        if not self._config.master_sign_pubkey or self._config.master_use_pubkey_signature:
+            return None
+        name = self._config.master_sign_key_name
+        return offload(self._keys.own, name, self._config.keysize, self._config.signing_key_pass)
+
+    def _pub_sig(self, sig_algo: str) -> bytes | None:
+        """The signature of the master's public key, made once per algorithm (2.5)."""
+        if not self._config.master_sign_pubkey:
+            return None
+        if sig_algo not in self._pub_sigs:
+            pem = self._master_key.public.pem
+            if self._signing_key is None:
+                self._pub_sigs[sig_algo] = self._read_pub_sig()
+            else:
+                self._pub_sigs[sig_algo] = offload(
+                    public_key_signature, self._signing_key, pem, sig_algo
+                )
+        return self._pub_sigs[sig_algo]
+
+    def _read_pub_sig(self) -> bytes:
+        path = self._config.pubkey_signature_path
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise ConfigError(
+                f"master_use_pubkey_signature is on, but {path} can't be read: {error.strerror}"
+            ) from error
+
+    def _tell(self, act: Act, request: SignInRequest) -> None:
+        self.counts[act] = self.counts.get(act, 0) + 1
+        if self._config.auth_events:
+            event: dict[str, Any] = {
+                "result": act in ("accept", "pend"),
+                "act": act,
+                "id": request.id,
+                "pub": request.pub,
+            }
+            if request.autosign_grains:
+                event["autosign_grains"] = request.autosign_grains
+            self._bus.fire(tags.AUTH, event)
