@@ -20,7 +20,7 @@ venv: $(DEV)  ## the virtual environment .venv/ with everything to work on green
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	    echo "greensalt needs Python 3.11 or newer, and $(PYTHON) is" \
-	        "$$($(PYTHON) --version 2>&1 || echo missing)." \
+	        "$$({ $(PYTHON) --version || echo missing; } 2>&1 | head -n 1)." \
 	        "Name another one: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 	    echo "$(PYTHON) can't make virtual environments: install its venv package" \
