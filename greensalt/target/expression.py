@@ -33,7 +33,7 @@ ENGINES: Final[Mapping[str, str]] = {
 }
 OPERATORS: Final = frozenset(("and", "or", "not", "(", ")"))
 # Words of one expression, its nodegroups expanded.
-MAX_WORDS: Final = 10_000
+MAX_WORDS: Final = 2000
 # Parentheses within parentheses.
 MAX_DEPTH: Final = 100
 

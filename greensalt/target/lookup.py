@@ -19,7 +19,7 @@ from functools import lru_cache
 from typing import Any, Final, Literal
 
 from greensalt.errors import TargetError
-from greensalt.target.regex import Regex
+from greensalt.target.regex import MAX_PATTERN, Regex
 
 Mode = Literal["glob", "regex", "exact"]
 TextTest = Callable[[str], bool]
@@ -162,6 +162,8 @@ def glob_test(pattern: str) -> TextTest:
     """The test of a shell pattern; the case of letters counts, on every system."""
     if not any(character in pattern for character in "*?["):
         return pattern.__eq__
+    if len(pattern) > MAX_PATTERN:
+        raise TargetError(f"a shell pattern of {len(pattern)} characters is too long")
     # The expression that comes of a shell pattern never goes back: each star is atomic.
     match = re.compile(fnmatch.translate(pattern)).match
     return lambda text: match(text) is not None

@@ -85,6 +85,11 @@ def test_regular_expressions_match_at_the_start(expression: str, there: bool) ->
     assert found(expression, "regex") is there
 
 
+def test_a_cut_through_a_regular_expression_matches_nothing() -> None:
+    assert not found("x:(y:z)", "regex", data={"x": {"(y": "z)"}})
+    assert found("x:(y:z)", "regex", data={"x": ["z", "y:z"]})
+
+
 def test_a_regular_expression_that_no_cut_makes_whole_is_refused() -> None:
     with pytest.raises(TargetError, match="bad regular expression '\\['"):
         found("roles:[", "regex")

@@ -8,6 +8,7 @@ import pytest
 
 from greensalt.errors import TargetError
 from greensalt.target.matchers import MAX_TARGET, compile_check
+from greensalt.target.regex import MAX_PATTERN
 
 
 @pytest.mark.parametrize(
@@ -100,6 +101,7 @@ def test_addresses(tgt: str, grains: dict[str, Any] | None, meant: bool | None) 
         ("glob", None, "a glob target is a text, not NoneType"),
         ("glob", "", "target is empty"),
         ("glob", "x" * (MAX_TARGET + 1), "too long"),
+        ("glob", "*" * (MAX_PATTERN + 1), "a shell pattern of 65537 characters is too long"),
         ("pcre", ["a"], "a pcre target is a text, not list"),
         ("pcre", "(", "bad regular expression"),
         ("grain", 7, "a grain target is a text, not int"),

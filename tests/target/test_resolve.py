@@ -151,7 +151,8 @@ def test_a_delimiter_applies_to_single_terms_of_every_kind() -> None:
     [
         ("", "glob"), (",", "glob"), (None, "glob"), ("x", "nonsense"), ("(", "pcre"),
         ("os", "grain"), ("a and", "compound"), (7, "compound"), (["a", 7], "compound"),
-        ("N@gone", "compound"), ("gone", "nodegroup"), ("", "nodegroup"), (["web"], "nodegroup"), ("10.0.0.1/8", "ipcidr"),
+        ("N@gone", "compound"), ("gone", "nodegroup"), ("", "nodegroup"), (["web"], "nodegroup"),
+        ("10.0.0.1/8", "ipcidr"),
         ("G@os", "compound"), ("a or E@(", "compound"), ({}, "list"),
     ],
 )  # fmt: skip
