@@ -80,7 +80,7 @@ class Config(Record):
     log_granular_levels: Options = {}
 
     hash_type: str = option("sha256", choices=HASH_TYPES)
-    keysize: int = option(2048, least=2048, most=16384)
+    keysize: int = option(2048, least=2048, most=8192)
     ipv6: bool | None = None
     ipc_mode: str = option("ipc", choices=("ipc",))
     tcp_keepalive: bool = True
