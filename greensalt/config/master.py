@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from greensalt.config.base import SIGNING_ALGORITHMS, Config
 from greensalt.config.files import FoundOptions
 from greensalt.config.record import option, port
-from greensalt.config.values import Options, Roots, Strings
+from greensalt.config.values import Options, Roots, Strings, SyncMode
 
 PROTOCOL_VERSION = 3  # the only one greensalt speaks
 
@@ -100,7 +100,7 @@ class MasterConfig(Config):
     state_top: str = "top.sls"
 
     # greensalt's own
-    job_store_sync: Literal["full", "normal"] = option("full", choices=("full", "normal"))
+    job_store_sync: str = option("full", choices=("full", "normal"))
     keep_jobs_bytes: int = option(1 << 30, least=0)  # size of the job store; 0 = no cap
     worker_processes: int = option(0, least=0)  # besides the workers inside the master
     io_threads: int = option(1, least=1)  # of the ZeroMQ context
