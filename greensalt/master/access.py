@@ -20,7 +20,7 @@ from typing import Any
 
 from greensalt.config import MasterConfig
 from greensalt.errors import AuthenticationError, AuthorizationError, TargetError
-from greensalt.store.keys import user_key
+from greensalt.store.secretfiles import user_key
 from greensalt.target import Roster, expected
 
 log = logging.getLogger(__name__)

@@ -38,8 +38,9 @@ from greensalt.master.sessions import Sessions
 from greensalt.master.signin import SignIn
 from greensalt.master.upkeep import Upkeep
 from greensalt.store.autosign import AutosignPolicy
-from greensalt.store.keys import KeyStore, SessionKeys
+from greensalt.store.keys import KeyStore
 from greensalt.store.minions import MinionCache
+from greensalt.store.secretfiles import SessionKeys
 from greensalt.store.sqlite import SqliteStore
 from greensalt.transport import addresses
 from greensalt.transport.bus import EventPublisher
@@ -113,7 +114,10 @@ class Master:
 
     def _open_store(self) -> None:
         cachedir = Path(self.config.cachedir)
-        self.store = SqliteStore(cachedir / "greensalt.db", sync=self.config.job_store_sync)
+        self.store = SqliteStore(
+            cachedir / "greensalt.db",
+            sync="normal" if self.config.job_store_sync == "normal" else "full",
+        )
         self._on_close("store", self.store.close)
         self.cache = MinionCache(self.store)
 

@@ -17,7 +17,8 @@ from greensalt.crypto.handshake import check_tok
 from greensalt.crypto.keypair import PublicKey
 from greensalt.errors import AuthenticationError, CryptoError, ProtocolError
 from greensalt.green import offload
-from greensalt.store.keys import KeyStore, SessionKeys, State
+from greensalt.store.keys import KeyStore, State
+from greensalt.store.secretfiles import SessionKeys
 from greensalt.wire.envelope import EncryptedRequest
 from greensalt.wire.ids import check_minion_id
 

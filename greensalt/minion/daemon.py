@@ -43,7 +43,7 @@ from greensalt.minion.inbox import Inbox
 from greensalt.minion.loader import Loader
 from greensalt.minion.outbox import Outbox
 from greensalt.minion.session import MasterSession
-from greensalt.store.keys import MinionKeys
+from greensalt.store.minionkeys import MinionKeys
 from greensalt.transport import addresses
 from greensalt.transport.publish import Subscriber
 from greensalt.transport.sockets import Context as ZmqContext, new_context

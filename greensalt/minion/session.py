@@ -43,7 +43,7 @@ from greensalt.errors import (
     TransportError,
 )
 from greensalt.green import offload
-from greensalt.store.keys import MinionKeys
+from greensalt.store.minionkeys import MinionKeys
 from greensalt.transport.addresses import tcp
 from greensalt.transport.request import ReqChannel
 from greensalt.transport.sockets import Context
