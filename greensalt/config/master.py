@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from greensalt.config.base import SIGNING_ALGORITHMS, Config
 from greensalt.config.files import FoundOptions
 from greensalt.config.record import option, port
-from greensalt.config.values import Options, Roots, Strings, SyncMode
+from greensalt.config.values import Options, Roots, Strings
 
 PROTOCOL_VERSION = 3  # the only one greensalt speaks
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from greensalt.config.record import Limits
 
 Strings = tuple[str, ...]
 Options = Mapping[str, Any]
 Roots = Mapping[str, tuple[str, ...]]
-SyncMode = Literal["full", "normal"]
 
 
 class WrongValue(Exception):
@@ -128,5 +127,4 @@ _CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "Strings": _strings,
     "Options": _options,
     "Roots": _roots,
-    "SyncMode": _str,  # its words are the option's choices
 }
