@@ -51,7 +51,7 @@ check: $(DEV)  ## format, lint, types, import layers
 	tools/check
 
 bench: $(DEV) stock-venvs  ## the figures of the README, measured on this machine
-	$(BIN)/python tools/bench
+	$(BIN)/python -m tools.bench
 
 clean:  ## remove what was built, but not the virtual environments
 	rm -rf build dist *.egg-info htmlcov .coverage .coverage.* \
