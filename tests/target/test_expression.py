@@ -165,6 +165,20 @@ def _is_glob(word: str) -> bool:
         return False
 
 
+@pytest.mark.parametrize(
+    ("expression", "printed"),
+    [
+        ("( a ) or ( ( b and c ) )", "a or b and c"),
+        ("a or ( b or c )", "a or ( b or c )"),
+        ("a and ( b and c )", "a and ( b and c )"),
+        ("( a or b ) not c", "( a or b ) and not c"),
+        ("not ( not ( a or G|@b|c ) )", "not ( not ( a or G|@b|c ) )"),
+    ],
+)
+def test_a_tree_is_printed_with_no_needless_parentheses(expression: str, printed: str) -> None:
+    assert " ".join(to_words(parse(expression))) == printed
+
+
 def _many(kind: Any, inner: st.SearchStrategy[Node]) -> st.SearchStrategy[Node]:
     return st.lists(inner, min_size=2, max_size=4).map(lambda operands: kind(tuple(operands)))
 

@@ -79,6 +79,7 @@ def who(tgt: object, tgt_type: str = "compound", **options: Any) -> list[str]:
         ("not G@os:Debian", "compound", ["new", "web2"]),
         ("* not L@web1,new", "compound", ["db1", "web2"]),
         ("not ( web* or db1 )", "compound", ["new"]),
+        ("web1 or db* and web1", "compound", ["web1"]),
         ("not web1,web2", "compound", ["db1", "new", "web1", "web2"]),
         ("N@web", "compound", ["web1", "web2"]),
         ("not N@web", "compound", ["db1", "new"]),
