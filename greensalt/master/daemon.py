@@ -17,7 +17,9 @@ from __future__ import annotations
 import gc
 import logging
 import resource
+import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import gevent
@@ -78,13 +80,13 @@ class Master:
         self._start_upkeep()
         gc.collect()
         gc.freeze()  # what lives as long as the process need not be looked at again
-        log.info(
-            "ready in %.2f s: clients %s, pub %s, bus %s",
-            time.monotonic() - begun,
-            self.clients_address,
-            self.pub_address,
-            addresses.master_event_pub(self.config.sock_dir),
-        )
+        log.info("started in %.2f s", time.monotonic() - begun)
+
+    @property
+    def addresses(self) -> str:
+        """Where this master can be reached, for people."""
+        bus = addresses.master_event_pub(self.config.sock_dir)
+        return f"clients {self.clients_address}, pub {self.pub_address}, bus {bus}"
 
     def wait(self) -> str | None:
         """Wait for `stop` (None) or for the death of a part (the reason)."""
@@ -242,15 +244,17 @@ def _check_open_files() -> None:
         log.warning("the limit of %d open files is enough for about %d minions", hard, minions)
 
 
-def run(config: MasterConfig) -> int:
-    """Run a master until it is told to stop; returns the exit code."""
-    import signal
+def run(config: MasterConfig, announce: Callable[[str], object]) -> int:
+    """Run a master until it is told to stop; returns the exit code.
 
+    `announce` gets the one line that says that it is ready.
+    """
     master = Master(config)
     for signum in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(signum, master.stop)
     try:
         master.start()
+        announce(f"greensalt master {config.id} is ready: {master.addresses}")
         reason = master.wait()
     except GreensaltError as error:
         reason = str(error)

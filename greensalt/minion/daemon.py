@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import logging
 import random
+import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gevent
@@ -127,7 +128,7 @@ class Minion:
         self._watch(self._crew.failed)
         self._announce()
         self._ready = True
-        log.info("ready in %.2f s: %s at %s", time.monotonic() - begun, self.id, self._master())
+        log.info("started in %.2f s", time.monotonic() - begun)
 
     def wait(self) -> tuple[int, str]:
         """Wait until the minion has to end; (exit code, reason)."""
@@ -163,7 +164,9 @@ class Minion:
     def _watch(self, failed: AsyncResult[str]) -> None:
         failed.rawlink(lambda result: self.end(1, str(result.value)))
 
-    def _master(self) -> str:
+    @property
+    def publisher(self) -> str:
+        """The address that jobs come from."""
         return addresses.tcp(self.session.address, self.session.publish_port)
 
     # -- the parts ---------------------------------------------------------------------------
@@ -206,7 +209,7 @@ class Minion:
             ipv6=bool(config.ipv6),
         )
         self._watch(self._subscriber.failed)
-        self._subscriber.start(self._master())
+        self._subscriber.start(self.publisher)
 
     def _moved(self, linked: bool) -> None:
         """The connection to the publish port stands, or broke."""
@@ -405,10 +408,11 @@ def _without_stamp(data: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in data.items() if key != "_stamp"}
 
 
-def run(config: MinionConfig) -> int:
-    """Run a minion until it is told to stop; returns the exit code."""
-    import signal
+def run(config: MinionConfig, announce: Callable[[str], object]) -> int:
+    """Run a minion until it is told to stop; returns the exit code.
 
+    `announce` gets the one line that says that it is ready for jobs.
+    """
     context = new_context()
     watchdog = Watchdog()
     watchdog.start()
@@ -417,7 +421,7 @@ def run(config: MinionConfig) -> int:
         gevent.signal_handler(signum, minion.stop)
     if config.random_startup_delay:
         gevent.sleep(random.uniform(0, config.random_startup_delay))
-    starting = gevent.spawn(_start, minion)
+    starting = gevent.spawn(_start, minion, announce)
     code, reason = minion.wait()
     starting.kill()
     minion.close()
@@ -428,9 +432,10 @@ def run(config: MinionConfig) -> int:
     return code
 
 
-def _start(minion: Minion) -> None:
+def _start(minion: Minion, announce: Callable[[str], object]) -> None:
     try:
         minion.start()
+        announce(f"greensalt minion {minion.id} is ready: jobs from {minion.publisher}")
     except SignInRefused:
         pass  # `_refused` has said so
     except Exception as error:
