@@ -88,14 +88,10 @@ def _loader() -> type[Any]:
         return str(loader.construct_scalar(node))
 
     def read_map(loader: Any, node: yaml.MappingNode) -> dict[Any, Any]:
-        loader.flatten_mapping(node)
-        result: dict[Any, Any] = {}
-        for key_node, value_node in node.value:
-            key = loader.construct_object(key_node, deep=True)
-            if key in result:
-                raise ValueError(f"the key {key!r} is there twice")
-            result[key] = loader.construct_object(value_node, deep=True)
-        return result
+        own = [key_node.value for key_node, _ in node.value if isinstance(key_node.value, str)]
+        if len(own) != len(set(own)):
+            raise ValueError("a key is there twice")
+        return dict(loader.construct_mapping(node, deep=True))
 
     loader_class.add_constructor("tag:yaml.org,2002:int", read_int)
     loader_class.add_constructor("tag:yaml.org,2002:timestamp", read_text)
