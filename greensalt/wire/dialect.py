@@ -30,6 +30,8 @@ _TIME_TEXT: Final = re.compile(
     rb"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})\.([0-9]{6})"
 )
 
+_NOT_PLAIN: Final = frozenset({bytes, dict, list, msgpack.Timestamp})
+
 _BROKEN: Final = (ValueError, TypeError, OverflowError)
 """What msgpack raises for bytes it can't read or objects it can't write."""
 
@@ -155,23 +157,28 @@ def _check_lengths(data: bytes) -> None:
 
 
 def _to_text(value: Any, depth: int) -> Any:
+    """Make text of all byte strings in a value that are valid UTF-8.
+
+    Every message passes here, so plain values inside containers cost no call of their own.
+    """
     kind = type(value)
     if kind is bytes:
         try:
             return value.decode()
         except UnicodeDecodeError:
             return value
-    if kind is dict:
-        if not depth:
-            raise ValueError(f"nested more than {MAX_DEPTH} deep")
-        return {_to_text(k, 0): _to_text(v, depth - 1) for k, v in value.items()}
-    if kind is list:
-        if not depth:
-            raise ValueError(f"nested more than {MAX_DEPTH} deep")
-        return [_to_text(item, depth - 1) for item in value]
     if kind is msgpack.Timestamp:
         return value.to_bytes()
-    return value
+    if kind is not dict and kind is not list:
+        return value
+    if not depth:
+        raise ValueError(f"nested more than {MAX_DEPTH} deep")
+    if kind is list:
+        return [_to_text(item, depth - 1) if type(item) in _NOT_PLAIN else item for item in value]
+    return {
+        _to_text(key, 0): _to_text(item, depth - 1) if type(item) in _NOT_PLAIN else item
+        for key, item in value.items()
+    }
 
 
 def _without_cycles(value: object, path: tuple[int, ...], depth: int) -> object:
