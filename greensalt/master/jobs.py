@@ -132,7 +132,7 @@ class Jobs:
 
     def _check_jid(self, user: str, jid: object) -> None:
         """A jid that the client made must be one, and not that of somebody else's job."""
-        if not jid:
+        if jid in ("", None):
             return
         if not is_jid(jid):
             raise AuthorizationError(f"{jid!r} is not a job id")

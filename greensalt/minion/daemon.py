@@ -238,7 +238,7 @@ class Minion:
             except TransportError as error:
                 log.warning("%s", error)
                 continue
-            if moved and not self._linked and self._subscriber is not None:
+            if moved and self._subscriber is not None:
                 log.info("the master has moved to %s", self.session.address)
                 self._subscriber.stop()
                 self._subscribe()

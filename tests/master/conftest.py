@@ -13,8 +13,8 @@ import pytest
 
 from greensalt.config import MasterConfig
 from greensalt.master.daemon import Master
-from greensalt.transport.bus import BusClient
 from greensalt.transport.addresses import master_event_pub, master_event_pull
+from greensalt.transport.bus import BusClient
 from tests._daemons import free_port
 from tests.master._peer import Peer, key
 
