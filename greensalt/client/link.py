@@ -1,0 +1,233 @@
+"""The client's side of the Ret interface: publish a job, follow its returns.
+
+Every request is clear and carries the user's key. Source: docs/protocol.md 6.1, 8.3, 12.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import gevent
+
+from greensalt import errors
+from greensalt.client.identity import key_path, local_user, read_key
+from greensalt.errors import (
+    AuthenticationError,
+    GreensaltError,
+    MalformedMessage,
+    RequestTimeout,
+    TransportError,
+)
+from greensalt.transport.addresses import tcp
+from greensalt.transport.request import ReqChannel
+from greensalt.wire.dialect import unpack
+from greensalt.wire.envelope import clear_request
+
+log = logging.getLogger(__name__)
+
+FOLLOW_TIMEOUT_S: Final = 5.0
+PUBLISH_TRIES: Final = 3
+RESTART_S: Final = 3.0
+"""How long a master that does not listen may be just restarting."""
+
+
+class Result(NamedTuple):
+    """What one minion returned. `out` names the outputter that the function asks for."""
+
+    id: str
+    ret: Any
+    retcode: int
+    success: bool
+    out: str | None
+    fun: str | list[str]
+    jid: str
+
+    @property
+    def failed(self) -> bool:
+        return self.retcode != 0 or not self.success
+
+
+class Published(NamedTuple):
+    """A job that the master took: whom it expects, and who is not there at all.
+
+    Without any minion `jid` is "" and `error` says why.
+    """
+
+    jid: str
+    minions: list[str]
+    missing: list[str]
+    error: str = ""
+
+
+class Page(NamedTuple):
+    """Some returns of a job in the order the master stored them, and the cursor behind them."""
+
+    minions: list[str]
+    missing: list[str]
+    results: list[Result]
+    cursor: int
+    more: bool
+
+
+class MasterLink:
+    """Asks the master's Ret interface on behalf of the local user."""
+
+    def __init__(
+        self, host: str, port: int, cachedir: Path, master_user: str, *, request_timeout_s: float
+    ) -> None:
+        self._host = host
+        self._port = port
+        self._channel = ReqChannel(tcp(host, port), ipv6=":" in host)
+        self.user = local_user()
+        self._key_path = key_path(cachedir, self.user, master_user)
+        self._key = ""
+        self._request_timeout_s = request_timeout_s
+
+    @property
+    def address(self) -> str:
+        return self._channel.address
+
+    def close(self) -> None:
+        self._channel.close()
+
+    def publish(self, load: dict[str, Any]) -> Published:
+        """Have the master publish `load`, which has a jid of ours.
+
+        A request without a reply may have been taken all the same: then the job is in the store,
+        and is not sent again. Raises AuthenticationError, AuthorizationError, TransportError.
+        """
+        jid = str(load["jid"])
+        for _ in range(PUBLISH_TRIES):
+            try:
+                return self.publish_once(load, self._request_timeout_s)
+            except RequestTimeout as error:
+                log.info("%s; asking whether it has the job", error)
+                self.probe()
+            if (page := self._page_or_none(jid)) is not None and page.minions:
+                return Published(jid, page.minions, page.missing)
+        raise TransportError(f"the master at {self.address} listens but does not answer")
+
+    def publish_once(self, load: dict[str, Any], timeout_s: float = FOLLOW_TIMEOUT_S) -> Published:
+        """As `publish`, but RequestTimeout when there is no reply in time."""
+        return _published(self._ask({"cmd": "publish", **load}, timeout_s))
+
+    def follow(self, jid: str, after: int) -> Page:
+        """The returns of a job behind the cursor `after`."""
+        load = {"cmd": "follow_job", "jid": jid, "after": after}
+        return _page(jid, self._ask(load, FOLLOW_TIMEOUT_S))
+
+    def probe(self) -> None:
+        """Raise TransportError unless something listens at the master's address.
+
+        A master that restarts is given some seconds.
+        """
+        from gevent import socket
+
+        until = time.monotonic() + RESTART_S
+        while True:
+            try:
+                socket.create_connection((self._host, self._port), timeout=RESTART_S).close()
+                return
+            except OSError as error:
+                if time.monotonic() > until:
+                    raise TransportError(
+                        f"no master listens at {self.address} ({error.strerror or error}): is it"
+                        " running, and is this its configuration directory (-c)?"
+                    ) from error
+            gevent.sleep(0.1)
+
+    def _page_or_none(self, jid: str) -> Page | None:
+        try:
+            return self.follow(jid, 0)
+        except RequestTimeout:
+            return None
+
+    def _ask(self, load: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+        """The load of the reply; an error in it is raised as ours."""
+        fresh = not self._key
+        if fresh:
+            self._key = read_key(self._key_path, self.user)
+        try:
+            return self._ask_once(load, timeout_s)
+        except AuthenticationError:
+            key = read_key(self._key_path, self.user)
+            if fresh or key == self._key:
+                raise
+            self._key = key  # the master has made a new one since we read it
+            return self._ask_once(load, timeout_s)
+
+    def _ask_once(self, load: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+        body = clear_request({**load, "user": self.user, "key": self._key})
+        reply = unpack(self._channel.request(body, timeout_s))
+        if not isinstance(reply, dict):
+            raise MalformedMessage(f"the master at {self.address} answered {reply!r:.80}")
+        if isinstance(error := reply.get("error"), dict):
+            raise _raised(error)
+        inner = reply.get("load")
+        if not isinstance(inner, dict):
+            raise MalformedMessage(
+                f"the master at {self.address} does not know the command {load['cmd']}: it is no"
+                " greensalt master, or one of another version"
+            )
+        if isinstance(error := inner.get("error"), dict):
+            raise _raised(error)
+        return inner
+
+
+def _raised(error: dict[str, Any]) -> GreensaltError:
+    """The error of ours that the master names."""
+    kind = getattr(errors, str(error.get("name", "")), None)
+    message = str(error.get("message") or "the master gave no reason")
+    if isinstance(kind, type) and issubclass(kind, GreensaltError):
+        try:
+            return kind(message)
+        except TypeError:  # one that wants other arguments
+            pass
+    return GreensaltError(message)
+
+
+def _published(load: dict[str, Any]) -> Published:
+    jid, minions = load.get("jid"), _texts(load.get("minions"))
+    if not jid or not minions:
+        return Published("", [], _texts(load.get("missing")), str(load.get("error") or ""))
+    return Published(str(jid), minions, _texts(load.get("missing")))
+
+
+def _page(jid: str, load: dict[str, Any]) -> Page:
+    rows = load.get("returns")
+    if not isinstance(rows, list) or not isinstance(load.get("cursor"), int):
+        raise MalformedMessage("the master's answer to follow_job has no returns or no cursor")
+    return Page(
+        minions=_texts(load.get("minions")),
+        missing=_texts(load.get("missing")),
+        results=[_result(jid, row) for row in rows if isinstance(row, dict)],
+        cursor=load["cursor"],
+        more=bool(load.get("more")),
+    )
+
+
+def _result(jid: str, row: dict[str, Any]) -> Result:
+    retcode = row.get("retcode")
+    return Result(
+        id=str(row.get("id")),
+        ret=row.get("return"),
+        retcode=_worst(retcode),
+        success=bool(row.get("success", True)),
+        out=row.get("out") if isinstance(row.get("out"), str) else None,
+        fun=row.get("fun", ""),
+        jid=jid,
+    )
+
+
+def _worst(retcode: object) -> int:
+    """One exit code; a job of several functions has one for each."""
+    if isinstance(retcode, dict):
+        return max((_worst(each) for each in retcode.values()), default=0)
+    return retcode if isinstance(retcode, int) else int(bool(retcode))
+
+
+def _texts(value: object) -> list[str]:
+    return [str(item) for item in value] if isinstance(value, list) else []
