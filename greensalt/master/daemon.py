@@ -120,6 +120,7 @@ class Master:
             cachedir / "greensalt.db",
             sync="normal" if self.config.job_store_sync == "normal" else "full",
         )
+        self._watch(self.store.database.dead)
         self._on_close("store", self.store.close)
         self.cache = MinionCache(self.store)
 

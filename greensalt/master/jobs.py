@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -23,6 +23,8 @@ from greensalt.errors import (
     MalformedMessage,
     StoreError,
     TargetError,
+    UnknownJob,
+    Unstorable,
 )
 from greensalt.green import offload
 from greensalt.master.access import Access, functions_of
@@ -39,6 +41,7 @@ from greensalt.wire.jid import JidClock, is_jid
 log = logging.getLogger(__name__)
 
 RECENT_JOBS = 1000  # whose expected minions are kept in memory
+UNCACHED_JOBS = 100
 FOLLOW_ROWS = 200  # returns in one reply to a follower
 BY_ID = frozenset({"glob", "pcre", "list"})  # target types that the id alone decides
 PASSED_ON = ("metadata", "ret_config", "ret_kwargs", "module_executors", "executor_opts")
@@ -72,6 +75,7 @@ class Jobs:
         self._clock = JidClock()
         self._in_order = BoundedSemaphore(1)  # serials leave in the order they were taken
         self._recent: OrderedDict[str, Job] = OrderedDict()
+        self._uncached: deque[str] = deque(maxlen=UNCACHED_JOBS)  # whose returns are only fired
         self.published = self.returned = self.refused = self.repeated = 0
 
     # -- publish -----------------------------------------------------------------------------
@@ -111,7 +115,9 @@ class Jobs:
         jid = load.get("jid") or self._clock.next(datetime.now(UTC))
         minions, missing = list(expectation.minions), list(expectation.missing)
         job = self._job(user, jid, load, minions, missing)
-        if not (load.get("kwargs") or {}).get("nocache"):
+        if (load.get("kwargs") or {}).get("nocache"):
+            self._uncached.append(jid)
+        else:
             self._store.add_job(job)
         self._remember(job)
         self._bus.fire(
@@ -220,15 +226,25 @@ class Jobs:
         if jid == "req":
             jid = self._own_job(peer.id, load)
         elif not is_jid(jid) or not self._was_asked(peer.id, jid):
-            self.refused += 1
-            log.warning("%s returned for job %r that it was not asked for", peer.id, jid)
+            self._refuse_return(peer.id, jid, "it was not asked for")
             return
-        if self._store.add_return(self._row(jid, peer.id, load)):
+        try:
+            is_first = jid in self._uncached or self._store.add_return(
+                self._row(jid, peer.id, load)
+            )
+        except (UnknownJob, Unstorable) as error:  # no later try could help: let it go
+            self._refuse_return(peer.id, jid, str(error))
+            return
+        if is_first:
             self.returned += 1
             self._bus.fire(tags.job_ret(jid, peer.id), load)
         else:
             self.repeated += 1
             log.info("%s returned job %s once more; the first return stays", peer.id, jid)
+
+    def _refuse_return(self, minion_id: str, jid: str, why: str) -> None:
+        self.refused += 1
+        log.warning("%s returned for job %r: %s", minion_id, jid, why)
 
     def _row(self, jid: str, minion_id: str, load: dict[str, Any]) -> Return:
         return Return(
@@ -265,7 +281,8 @@ class Jobs:
         if by_id and not matches(job.tgt, job.tgt_type, IdOnly(minion_id)):
             return False
         # Grains and pillar are the minion's own knowledge: the master's copy may be older.
-        self._store.extend_minions(jid, [minion_id])
+        if jid not in self._uncached:
+            self._store.extend_minions(jid, [minion_id])
         self._remember(job._replace(minions=[*job.minions, minion_id]))
         return True
 

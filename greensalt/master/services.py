@@ -100,12 +100,14 @@ class Services:
             self._roster,
             exact_pillar=True,
         )
-        result: dict[str, dict[str, Any]] = {function: {} for function in functions}
-        for minion_id in found.minions:
-            mine = self._cache.mine_get(minion_id)
-            for function in functions:
-                if function in mine and self._mine_allowed(peer.id, mine[function]):
-                    result[function][minion_id] = _mine_value(mine[function])
+        result = {
+            function: {
+                minion_id: _mine_value(entry)
+                for minion_id, entry in values.items()
+                if self._mine_allowed(peer.id, entry)
+            }
+            for function, values in self._cache.mine_of(functions, found.minions).items()
+        }
         single = isinstance(fun, str) and len(functions) == 1
         return result[functions[0]] if single else result
 

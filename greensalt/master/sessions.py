@@ -8,6 +8,7 @@ Source: docs/protocol.md 4.2, 9.
 
 from __future__ import annotations
 
+import hmac
 import logging
 import time
 from typing import Any, NamedTuple
@@ -19,12 +20,10 @@ from greensalt.errors import AuthenticationError, CryptoError, ProtocolError
 from greensalt.green import offload
 from greensalt.store.keys import KeyStore, State
 from greensalt.store.secretfiles import SessionKeys
-from greensalt.wire.envelope import EncryptedRequest
+from greensalt.wire.envelope import EncryptedRequest, check_nonce
 from greensalt.wire.ids import check_minion_id
 
 log = logging.getLogger(__name__)
-
-KEY_MATERIAL_CHARS = 32  # of a nonce: a uuid4 in hex
 
 
 class Peer(NamedTuple):
@@ -83,7 +82,7 @@ class Sessions:
         self._session_s = session_s
         self._ttl_s = ttl_s
         self._sessions: dict[str, Session] = {}
-        self._replays = ReplayWindow(ttl_s) if ttl_s > 0 else None
+        self._replays = ReplayWindow(2 * ttl_s) if ttl_s > 0 else None
         self.last_seen: dict[str, float] = {}  # minion id -> unix seconds of its last request
 
     def issue(self, minion_id: str) -> str:
@@ -112,9 +111,7 @@ class Sessions:
             raise AuthenticationError(f"{minion_id}: the load is not a dictionary")
         if load.get("id") != minion_id:
             raise AuthenticationError(f"{minion_id}: the load speaks for {load.get('id')!r}")
-        nonce = load.pop("nonce", None)
-        if not isinstance(nonce, str) or len(nonce) != KEY_MATERIAL_CHARS:
-            raise AuthenticationError(f"{minion_id}: no nonce")
+        nonce = check_nonce(load.pop("nonce", None))
         self._check_age(minion_id, load.pop("ts", None))
         public_key = self._check_tok(minion_id, session, load.pop("tok", None))
         if self._replays is not None and not self._replays.first_time(minion_id, nonce):
@@ -144,7 +141,7 @@ class Sessions:
         if not isinstance(ts, int):
             raise AuthenticationError(f"{minion_id}: no timestamp")
         age_s = time.time() - ts
-        if age_s > self._ttl_s:
+        if abs(age_s) > self._ttl_s:  # from the future, it could be replayed later
             raise AuthenticationError(
                 f"{minion_id}: the request is {age_s:.0f} s old, request_server_ttl is"
                 f" {self._ttl_s:.0f} s; do both clocks agree?"
@@ -157,8 +154,9 @@ class Sessions:
         if not isinstance(tok, bytes):
             raise AuthenticationError(f"{minion_id}: no tok")
         key_file = self._accepted_key_file(minion_id)
-        if session.public_key is not None and key_file == session.key_file and tok == session.tok:
-            return session.public_key
+        known = session.public_key
+        if known and key_file == session.key_file and hmac.compare_digest(tok, session.tok):
+            return known
         pem = self._keys.get(State.ACCEPTED, minion_id)
         if pem is None:
             self.forget(minion_id)

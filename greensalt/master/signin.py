@@ -151,10 +151,8 @@ class SignIn:
         if config.max_minions and not self._is_member(known) and self._is_full():
             log.warning("%s: max_minions is reached", minion_id)
             return "full"
-        if config.open_mode:
-            if known is None or known != (State.ACCEPTED, request.pub):
-                self._keys.put(State.ACCEPTED, minion_id, request.pub)
-            return "accept"
+        if config.open_mode and known != (State.ACCEPTED, request.pub):
+            return self._take(request) if self._is_usable(request) else "error"
         if known is None:
             return self._decide_new(request)
         state, pem = known
@@ -176,22 +174,30 @@ class SignIn:
         return known is not None and known[0] is State.ACCEPTED
 
     def _decide_new(self, request: SignInRequest) -> Act:
-        try:
-            offload(PublicKey.from_pem, request.pub)
-        except BadKey as error:
-            log.warning("%s presents a key that can't be used: %s", request.id, error)
+        if not self._is_usable(request):
             return "error"
         verdict = self._autosign.decide(request.id, request.autosign_grains)
         if verdict == "reject":
             self._keys.put(State.REJECTED, request.id, request.pub)
             return "reject"
         if verdict == "accept" or self._config.auto_accept:
-            self._keys.put(State.ACCEPTED, request.id, request.pub)
-            log.info("the key of %s was accepted automatically", request.id)
-            return "accept"
+            return self._take(request)
         self._keys.put(State.PENDING, request.id, request.pub)
         log.info("%s is new: its key waits to be accepted", request.id)
         return "pend"
+
+    def _is_usable(self, request: SignInRequest) -> bool:
+        try:
+            offload(PublicKey.from_pem, request.pub)
+        except BadKey as error:
+            log.warning("%s presents a key that can't be used: %s", request.id, error)
+            return False
+        return True
+
+    def _take(self, request: SignInRequest) -> Act:
+        self._keys.put(State.ACCEPTED, request.id, request.pub)
+        log.info("the key of %s was accepted automatically", request.id)
+        return "accept"
 
     def _decide_pending(self, request: SignInRequest) -> Act:
         verdict = self._autosign.decide(request.id, request.autosign_grains)

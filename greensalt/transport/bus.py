@@ -151,7 +151,11 @@ class EventPublisher:
         """A subscription frame: one byte 1 and the topic."""
         topic = frames[0][1:]
         if frames[0][:1] == b"\x01" and topic.startswith(tags.SYNC_PREFIX.encode()):
-            self.fire(topic.decode(errors="replace"), {})
+            try:
+                self.fire(topic.decode(errors="replace"), {})
+            except ProtocolError as error:
+                self.malformed += 1
+                log.warning("a subscription that can't be answered: %s", error)
 
 
 def trim(data: dict[str, Any], most_bytes: int) -> dict[str, Any]:
@@ -228,10 +232,9 @@ class BusClient:
         """The next event as (tag, data), or None after `timeout_s` seconds (None: no limit)."""
         if self._early:
             return self._early.pop(0)
-        event = None
         with within(timeout_s):
-            event = self._receive()
-        return event
+            return self._receive()
+        return None
 
     def fire(self, tag: str, data: dict[str, Any]) -> None:
         """Fire an event on the bus."""

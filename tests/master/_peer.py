@@ -95,7 +95,7 @@ class Peer:
     def request(self, cmd: str, **fields: Any) -> Any:
         return self.send_load(self.load(cmd, **fields))
 
-    def returns(self, jid: str, value: Any = True, **fields: Any) -> Any:
+    def returns(self, jid: Any, value: Any = True, **fields: Any) -> Any:
         """Send a `_return`."""
         whole = {"fun": "test.ping", "fun_args": [], "retcode": 0, "success": True, **fields}
         return self.request("_return", jid=jid, **{"return": value, **whole})

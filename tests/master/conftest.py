@@ -58,8 +58,10 @@ class Bench:
         self.start()
 
     def close(self) -> None:
-        for each in (*self.peers, *self.listeners):
-            each.close()
+        for peer in self.peers:
+            peer.close()
+        for listener in self.listeners:
+            listener.close()
         self.master.close()
 
     def peer(self, minion_id: str = "m1", key_number: int = 0, *, sign_in: bool = True) -> Peer:
@@ -104,7 +106,7 @@ class Bench:
         assert isinstance(jid, str)
         return jid
 
-    def follow(self, jid: str, after: int = 0, **fields: Any) -> Any:
+    def follow(self, jid: Any, after: Any = 0, **fields: Any) -> Any:
         load = {"cmd": "follow_job", "jid": jid, "after": after, "user": "root"}
         return self.anybody().clear({**load, "key": self.user_key(), **fields})
 

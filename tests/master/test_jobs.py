@@ -229,6 +229,27 @@ def test_a_nocache_return_is_fired_and_not_stored(bench: Make) -> None:
     assert made.master.store.list_jobs() == []
 
 
+def test_the_returns_of_a_job_published_with_nocache_are_fired_and_not_stored(
+    bench: Make,
+) -> None:
+    made = bench(auto_accept=True)
+    peer = made.peer("m1")
+    jid = made.job("m1", kwargs={"nocache": True})
+    take = events_of(made, 1, f"salt/job/{jid}/ret/")
+    assert peer.returns(jid, "fired") is None
+    assert take()[0][1]["return"] == "fired"
+    assert made.master.store.list_jobs() == []
+
+
+def test_a_return_for_a_job_that_was_pruned_is_refused_for_good(bench: Make) -> None:
+    made = bench(auto_accept=True)
+    peer = made.peer("m1")
+    jid = made.job("m1")
+    assert made.master.store.prune(0.000001, 0) == 1
+    assert peer.returns(jid) is None
+    assert made.master.jobs.refused == 1
+
+
 def test_one_jid_may_be_published_to_several_lists(bench: Make) -> None:
     made = bench(auto_accept=True)
     peers = [made.peer(f"m{number}") for number in range(4)]
@@ -387,12 +408,12 @@ def test_cve_2025_22239_a_minion_cant_forge_the_masters_events(
     peer = made.peer("m1")
     listener = made.listen("")
     head, _, tail = tag.rpartition("/")
-    fields: dict[str, Any] = {
+    forms: dict[str, dict[str, Any]] = {
         "tag": {"tag": tag, "data": {}, "pretag": None},
         "events": {"events": [{"tag": tag, "data": {}}], "pretag": None},
         "pretag": {"events": [{"tag": tail, "data": {}}], "pretag": head},
-    }[form]
-    peer.request("_minion_event", **fields)
+    }
+    peer.request("_minion_event", **forms[form])
     peer.request("_minion_event", tag="last", data={})
     tags = [event[0] for event in iter(lambda: listener.next(0.05), None)]
     assert tags[-1] == "last"

@@ -140,6 +140,12 @@ def test_an_old_request_is_refused(bench: Make, age_s: int) -> None:
     assert peer.request("_mine_flush", ts="now") == BAD_LOAD
 
 
+def test_a_request_from_the_future_is_refused(bench: Make) -> None:
+    """It could be replayed once its nonce is forgotten."""
+    peer = bench(auto_accept=True).peer()
+    assert peer.request("_mine_flush", ts=int(time.time()) + 302) == BAD_LOAD
+
+
 def test_request_server_ttl_0_takes_any_age(bench: Make) -> None:
     peer = bench(auto_accept=True, request_server_ttl=0).peer()
     assert peer.request("_mine_flush", ts=1) is False

@@ -35,8 +35,9 @@ def test_a_new_key_waits_until_it_is_accepted(bench: Make) -> None:
     }
     assert isinstance(peer.sign_in(), Pending)
     made.master.keys.accept("m1")
-    assert isinstance(peer.sign_in(), Accepted)
-    assert peer.answer.publish_port == made.config.publish_port
+    answer = peer.sign_in()
+    assert isinstance(answer, Accepted)
+    assert answer.publish_port == made.config.publish_port
 
 
 def test_auto_accept_accepts(bench: Make) -> None:

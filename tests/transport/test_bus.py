@@ -210,3 +210,11 @@ def test_a_subscriber_that_does_not_read_stops_nobody_and_sees_what_it_lost(
     # One event more than those of the loop: the sync of the second client.
     assert received + lazy.missed == 5_001
     made.publisher.stop()
+
+
+def test_a_sync_topic_that_cant_be_a_tag_harms_nobody(bus: Bus) -> None:
+    client = BusClient(bus.epub, context=bus.context)
+    client.subscribe("greensalt/sync/a\nb")
+    client.sync(5)
+    assert bus.publisher.malformed == 1
+    client.close()
