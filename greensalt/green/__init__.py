@@ -105,10 +105,10 @@ def _caught(fn: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Any, BaseEx
         return None, error
 
 
-def within(timeout_s: float | None) -> AbstractContextManager[object, bool | None]:
+def within(timeout_s: float | None) -> AbstractContextManager[object, bool]:
     """A block that is left without an error after `timeout_s` seconds (None: never)."""
-    # gevent knows False as "silently"; its stubs don't.
-    return gevent.Timeout(timeout_s, False)  # type: ignore[arg-type]
+    # gevent knows False as "silently", and then swallows its own timeout; its stubs don't.
+    return gevent.Timeout(timeout_s, False)  # type: ignore[arg-type,return-value]
 
 
 class HubCalls:
