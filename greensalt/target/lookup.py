@@ -60,7 +60,9 @@ class Lookup:
             self._check_patterns()
 
     def _check_patterns(self) -> None:
-        """A pattern may be broken by a cut, but one of them must be whole."""
+        """A pattern may be broken by a cut, but one of them must be whole, or ask for presence."""
+        if self._cuts[0][1] == "*":
+            return
         errors = []
         for _, pattern in self._cuts:
             try:

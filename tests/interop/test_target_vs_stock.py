@@ -131,6 +131,7 @@ ALIKE: list[Asked] = [
         "roles:(web|db)", "a:b:c:.", "a:b:(c:d|x)", "a:b", "num_cpus:[0-9]+$", "os:", "path:x:.*z",
         "path:(x:y|q):z", "a:B|b:c", "systemd:ver.*", "systemd:version:\\d+", "ipv4:10\\.0\\..*",
         "*:os:deb.*", "os:(deb", "os:(a+)+b", "osfullname:RED\\sHAT", "os:\\D+", "none:.*",
+        "os:*", "a:b:*", "*:*",
     ),
     *_of(
         "pillar",
@@ -201,6 +202,15 @@ MINION_DIFFERS: dict[str, list[Asked]] = {
     "a text that only looks like a term is a slip; its `not` would be everybody": _of(
         "compound", "not g@os:Debian", "not Q@x", "not G@", "not G|@", "not L|@web1|web2", "not ( )"
     ),
+    "a term that can't be understood is a slip; its `not` would be everybody": _of(
+        "compound",
+        "P@os:(deb or web1",
+        "not P@os:(deb",
+        "G@os or web1",
+        "not G@os",
+        "S@10.0.0.1/8 or web1",
+        "not S@10.0.0.1/8",
+    ),  # fmt: skip
     "resources are not there, so that these engines are unknown": _of(
         "compound", "not T@x", "M@web1", "web1 or M@web2"
     ),
@@ -221,6 +231,15 @@ MASTER_DIFFERS: dict[str, list[Asked]] = {
     "a text that only looks like a term is a slip; its `not` would be everybody": _of(
         "compound", "not g@os:Debian", "not Q@x", "not G@", "not G|@", "not L|@web1|web2"
     ),
+    "a term that can't be understood is a slip; its `not` would be everybody": _of(
+        "compound",
+        "P@os:(deb or web1",
+        "not P@os:(deb",
+        "G@os or web1",
+        "not G@os",
+        "S@10.0.0.1/8 or web1",
+        "not S@10.0.0.1/8",
+    ),  # fmt: skip
     "resources are not there, so that these engines are unknown": _of(
         "compound", "not T@x", "M@web1", "web1 or M@web2"
     ),

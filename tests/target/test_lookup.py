@@ -77,6 +77,8 @@ def test_not_found(expression: str) -> None:
         ("roles:w.b", True),
         ("a:.:c", False),
         ("a:^z", False),
+        ("a:*", True),
+        ("missing:*", False),
         # The first cut breaks the group, the second one does not.
         ("x:(y:z)", True),
     ],
