@@ -14,7 +14,7 @@ from greensalt.crypto.signing import check_publish
 from greensalt.transport.publish import Subscriber
 from greensalt.transport.sockets import new_context
 from greensalt.wire.envelope import parse_publish
-from tests.master.conftest import Bench
+from tests._bench import Bench
 
 Make = Callable[..., Bench]
 OLD_JID = "20200101000000000000"

@@ -11,7 +11,7 @@ import pytest
 from greensalt.crypto.crypticle import Crypticle, generate_key_string, new_nonce
 from greensalt.wire.dialect import pack
 from greensalt.wire.envelope import BAD_LOAD
-from tests.master.conftest import Bench
+from tests._bench import Bench
 
 Make = Callable[..., Bench]
 

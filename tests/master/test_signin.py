@@ -11,7 +11,7 @@ from greensalt.crypto.handshake import Accepted, Full, MasterTrust, Pending, Rej
 from greensalt.crypto.keypair import PublicKey
 from greensalt.errors import MasterKeyUnproven, SignInFailed
 from greensalt.store.keys import State
-from tests.master.conftest import Bench
+from tests._bench import Bench
 
 Make = Callable[..., Bench]
 

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-
-import gevent
-import pytest
 
 from greensalt.config import MasterConfig
 from greensalt.master.daemon import Master
 from greensalt.transport.addresses import master_event_pub, master_event_pull
 from greensalt.transport.bus import BusClient
 from tests._daemons import free_port
-from tests.master._peer import Peer, key
+from tests._peer import Peer, key
 
 
 class Bench:
@@ -115,21 +109,3 @@ class Bench:
         if not hasattr(self, "_anybody"):
             self._anybody = self.peer("anybody", sign_in=False)
         return self._anybody
-
-
-@pytest.fixture
-def bench() -> Iterator[Callable[..., Bench]]:
-    """Makes one master with the given options, which ends with the test."""
-    made: list[Bench] = []
-    root = Path(tempfile.mkdtemp(prefix="gs-", dir="/tmp"))
-
-    def make(**options: Any) -> Bench:
-        (root / "conf").mkdir(exist_ok=True)
-        made.append(Bench(root, **options))
-        return made[-1]
-
-    with gevent.Timeout(100):
-        yield make
-        for each in made:
-            each.close()
-    shutil.rmtree(root, ignore_errors=True)
