@@ -37,25 +37,25 @@ def apply_change(
     """Change all keys found; the exit code. A key that can't be changed does not stop the others.
 
     An id whose key is no longer the accepted one loses its session key at once. All minions share
-    the publish key, so it is rotated when one that has it is shut out: once, at the end.
+    the publish key, so it is rotated when somebody is shut out who may have it: once, at the end.
     """
     sessions = SessionKeys(config.cachedir)
     members = set(store.ids(State.ACCEPTED))
-    was_member_shut_out = False
-    failures = 0
+    done = replaced = failures = 0
     for state, minion_ids in found.items():
         for minion_id in minion_ids:
             try:
                 _change_one(change, store, state, minion_id)
                 if minion_id in members and (change is not DELETE or state is State.ACCEPTED):
                     sessions.forget(minion_id)
-                    was_member_shut_out = True
+                    replaced += 1
             except StoreError as error:
                 print(f"greensalt key: error: {error}", file=sys.stderr)
                 failures += 1
             else:
+                done += 1
                 report(f"Key for minion {minion_id} {change.done}.")
-    if was_member_shut_out and rotate:
+    if rotate and (replaced if change is ACCEPT else done):
         store.request_rotation(config.cachedir, config.id)
     return 1 if failures else 0
 

@@ -211,10 +211,11 @@ def test_rejecting_takes_accepted_keys_only_when_told(key: Tool) -> None:
     assert key.ids(State.DENIED) == ["odd2", "web1"]
 
 
-def test_rejecting_all_pending_keys_shuts_nobody_out(key: Tool) -> None:
+def test_rejecting_all_takes_pending_keys_only(key: Tool) -> None:
     key("-y", "-R")
     assert key.ids(State.REJECTED) == ["bad1", "badx", "new1", "new2", "odd"]
-    assert not key.wants_rotation
+    assert key.ids(State.ACCEPTED) == ["db1", "web1", "web2"]
+    assert key.wants_rotation
 
 
 def test_include_all_is_rejected_for_accepting_and_accepted_for_rejecting(key: Tool) -> None:
@@ -237,7 +238,6 @@ def test_keys_of_one_state_are_deleted(key: Tool) -> None:
     key("-y", "-D", "--state", "denied")
     assert key.ids(State.DENIED) == []
     assert key.ids(State.ACCEPTED) == ["db1", "web1", "web2"]
-    assert not key.wants_rotation
     key("-y", "-d", "bad*", "--state=rej")
     assert key.ids(State.REJECTED) == []
 
