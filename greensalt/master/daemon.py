@@ -26,7 +26,7 @@ import gevent
 from gevent.event import AsyncResult
 
 from greensalt.config import MasterConfig
-from greensalt.errors import GreensaltError
+from greensalt.errors import ConfigError, GreensaltError
 from greensalt.green import Crew, offload
 from greensalt.green.watchdog import Watchdog
 from greensalt.master.access import Access
@@ -34,7 +34,7 @@ from greensalt.master.jobs import Jobs
 from greensalt.master.publishkey import PublishKey
 from greensalt.master.reqserver import ReqServer
 from greensalt.master.roster import MasterRoster
-from greensalt.master.routes import clear_routes, minion_routes, private_routes
+from greensalt.master.routes import HEAVY, clear_routes, minion_routes, private_routes
 from greensalt.master.services import Services
 from greensalt.master.sessions import Sessions
 from greensalt.master.signin import SignIn
@@ -165,6 +165,8 @@ class Master:
 
     def _open_reqserver(self) -> None:
         config = self.config
+        if config.worker_processes:
+            raise ConfigError("worker_processes is not supported yet; set it to 0")
         self.jobs = Jobs(
             config,
             self.store,
@@ -192,6 +194,8 @@ class Master:
             clear_routes(self.signin, self.jobs),
             minion_routes(self.jobs, self.services),
             private_routes(self.master_key, self.services),
+            HEAVY,
+            config.worker_threads,
         )
         device = Device(
             self.context, self.reqserver.handle, backlog=config.zmq_backlog, ipv6=bool(config.ipv6)

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
+
+from gevent.lock import BoundedSemaphore
 
 from greensalt.crypto.crypticle import Crypticle
 from greensalt.errors import (
@@ -47,7 +50,8 @@ HANDLER_ERROR = "Some exception handling minion payload"
 class ReqServer:
     """Answers requests by three tables of commands.
 
-    `counts` counts requests by command and refusals by reason.
+    At most `worker_threads` of the `heavy` commands, those that need the processor rather than wait,
+    are handled at once. `counts` counts requests by command and refusals by reason.
     """
 
     def __init__(
@@ -56,7 +60,11 @@ class ReqServer:
         clear: Mapping[str, ClearHandler],
         minion: Mapping[str, MinionHandler],
         private: Mapping[str, PrivateHandler],
+        heavy: Collection[str] = (),
+        worker_threads: int = 5,
     ) -> None:
+        self._heavy = frozenset(heavy)
+        self._heavy_turn = BoundedSemaphore(worker_threads)
         self._sessions = sessions
         self._clear = clear
         self._minion = minion
@@ -93,7 +101,8 @@ class ReqServer:
             return pack({})
         self.counts[str(command)] += 1
         try:
-            reply = handler(request.load)
+            with self._turn(command):
+                reply = handler(request.load)
             return reply if isinstance(reply, bytes) else pack(reply)
         except (ProtocolError, CryptoError) as error:
             return self._refuse("malformed", error)
@@ -115,15 +124,8 @@ class ReqServer:
             return self._sealed(peer, {})
         self.counts[command] += 1
         try:
-            private = self._private.get(command)
-            if private is not None:
-                return private(peer, load)
-            handler = self._minion.get(command)
-            if handler is None:
-                self.counts["refused/command"] += 1
-                log.info("%s asked for the command %r, which is not served", peer.id, command)
-                return self._sealed(peer, {})
-            return self._sealed(peer, handler(peer, load))
+            with self._turn(command):
+                return self._dispatch(command, peer, load)
         except ProtocolError as error:
             self.counts["refused/malformed"] += 1
             log.warning("%s of %s refused: %s", command, peer.id, error)
@@ -137,6 +139,20 @@ class ReqServer:
             self.counts["failed"] += 1
             log.exception("%s of %s failed", command, peer.id)
             return self._sealed(peer, "")
+
+    def _dispatch(self, command: str, peer: Peer, load: dict[str, Any]) -> bytes:
+        private = self._private.get(command)
+        if private is not None:
+            return private(peer, load)
+        handler = self._minion.get(command)
+        if handler is None:
+            self.counts["refused/command"] += 1
+            log.info("%s asked for the command %r, which is not served", peer.id, command)
+            return self._sealed(peer, {})
+        return self._sealed(peer, handler(peer, load))
+
+    def _turn(self, command: object) -> AbstractContextManager[object]:
+        return self._heavy_turn if command in self._heavy else nullcontext()
 
     @staticmethod
     def _sealed(peer: Peer, result: Any) -> bytes:

@@ -21,6 +21,9 @@ from greensalt.master.sessions import Peer
 from greensalt.master.signin import SignIn
 
 
+HEAVY = frozenset({"publish", "_pillar", "_mine_get"})  # those that need the processor
+
+
 def clear_routes(signin: SignIn, jobs: Jobs) -> Mapping[str, ClearHandler]:
     """For everybody: {command: load -> reply}."""
     return {
