@@ -50,7 +50,6 @@ class Config(Record):
     """
 
     FILE_NAME: ClassVar[str] = ""
-    DEFAULT_INCLUDE: ClassVar[str] = ""
 
     config_dir: Path = DEFAULT_CONFIG_DIR
     warnings: tuple[str, ...] = ()
@@ -63,7 +62,7 @@ class Config(Record):
     sock_dir: Path = Path("/var/run/salt")
     extension_modules: Path = Path("/var/cache/salt/extmods")
     pidfile: Path = Path("/var/run/salt.pid")
-    default_include: str | None = None
+    default_include: str = ""
     include: Strings = ()
 
     log_file: str = "/var/log/salt/greensalt"
@@ -106,7 +105,7 @@ class Config(Record):
         relative paths are taken from the working directory and not put below `root_dir`.
         """
         directory = find_config_dir(config_dir)
-        found = read_options(directory / cls.FILE_NAME, cls.DEFAULT_INCLUDE)
+        found = read_options(directory / cls.FILE_NAME, cls.default_include)
         cls._add_own_files(found)
         for key, value in overrides.items():
             found.set(key, value, OVERRIDES)
@@ -140,9 +139,6 @@ class Config(Record):
             if len(str(sock_dir)) > len(str(cachedir)) + 10:
                 values["sock_dir"] = cachedir / ".salt-unix"
                 found.origins["sock_dir"] = found.origins.get("cachedir", "")
-        if "extension_modules" not in values and "cachedir" in values:
-            values["extension_modules"] = values["cachedir"] / "extmods"
-            found.origins["extension_modules"] = found.origins["cachedir"]
 
     @classmethod
     def _check(cls, found: FoundOptions) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -211,7 +207,7 @@ def option_types(config_class: type[Config]) -> dict[str, str]:
 
 
 def _is_path(name: str, path: Any, type_text: str) -> bool:
-    if name == "log_file":
+    if name in ("log_file", "key_logfile"):
         return "://" not in path
     return "Path" in type_text
 

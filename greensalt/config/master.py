@@ -21,9 +21,9 @@ class MasterConfig(Config):
     """
 
     FILE_NAME: ClassVar[str] = "master"
-    DEFAULT_INCLUDE: ClassVar[str] = "master.d/*.conf"
 
     id: str = ""
+    default_include: str = "master.d/*.conf"
     interface: str = "0.0.0.0"  # noqa: S104  # Salt's default: minions come from anywhere
     publish_port: int = port(4505)
     ret_port: int = port(4506)

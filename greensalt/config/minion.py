@@ -26,9 +26,9 @@ class MinionConfig(Config):
     """
 
     FILE_NAME: ClassVar[str] = "minion"
-    DEFAULT_INCLUDE: ClassVar[str] = "minion.d/*.conf"
 
     id: str = ""
+    default_include: str = "minion.d/*.conf"
     minion_id_caching: bool = True
     minion_id_lowercase: bool = False
     minion_id_remove_domain: bool | str = False

@@ -228,12 +228,11 @@ def test_root_dir_is_put_before_the_paths_as_salt_does(tmp_path: Path) -> None:
     )
     assert config.pki_dir == tmp_path / "etc/keys"
     assert config.cachedir == tmp_path / "cache"
-    assert config.extension_modules == tmp_path / "cache/extmods"
     assert config.pidfile == tmp_path / "var/run/salt-master.pid"
     assert config.autosign_file == tmp_path / "autosign"
     assert config.autoreject_file is None
     assert config.log_file == "file:///dev/log"
-    assert config.key_logfile == "/var/log/salt/key"
+    assert config.key_logfile == str(tmp_path / "var/log/salt/key")
 
 
 def test_paths_of_the_command_line_are_not_below_root_dir(
@@ -243,7 +242,6 @@ def test_paths_of_the_command_line_are_not_below_root_dir(
     config = master(tmp_path, "root_dir: /jail\n", log_file="log", cachedir="c", sock_dir="/s")
     assert config.log_file == str(tmp_path / "log")
     assert config.cachedir == tmp_path / "c"
-    assert config.extension_modules == tmp_path / "c/extmods"
     assert config.sock_dir == Path("/s")
     assert config.pidfile == Path("/jail/var/run/salt-master.pid")
 

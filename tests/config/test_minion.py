@@ -123,5 +123,5 @@ def test_a_domain_is_appended_to_a_short_id(tmp_path: Path) -> None:
 
 
 def test_user_modules_are_looked_for_in_module_dirs_and_among_the_synced(tmp_path: Path) -> None:
-    config = minion(tmp_path, "id: m\nmodule_dirs: /opt/modules\ncachedir: /c\n")
-    assert config.function_dirs == (Path("/opt/modules"), Path("/c/extmods/modules"))
+    config = minion(tmp_path, "id: m\nmodule_dirs: /opt/modules\nextension_modules: /x\n")
+    assert config.function_dirs == (Path("/opt/modules"), Path("/x/modules"))

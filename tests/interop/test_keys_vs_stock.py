@@ -116,8 +116,8 @@ def test_a_pair_made_by_either_is_used_by_the_other(pki: Pki) -> None:
     assert pki.ask(pki.stock, "--gen-keys=other", f"--gen-keys-dir={pki.dir}") == ours
 
 
-def test_we_sign_with_the_masters_key_that_stock_salt_made(pki: Pki) -> None:
-    """In 3008 master.pem is a symlink to <id>.pem; signing makes it and master_sign.pem."""
+def test_the_masters_own_key_that_stock_salt_made_is_ours_too(pki: Pki) -> None:
+    """In 3008 master.pem is a symlink to <id>.pem."""
     pki.store.prepare()
     pki.ask(pki.stock, "--gen-keys=master", f"--gen-keys-dir={pki.store.pki_dir}")
     public = (pki.store.pki_dir / "master.pub").read_text()
