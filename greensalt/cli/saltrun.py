@@ -1,0 +1,232 @@
+"""One run of greensalt-cli: which job, who returned, who did not, and what the exit code says."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+from greensalt.cli.main import EX_GENERIC, EX_OK
+from greensalt.cli.saltarguments import Words, job_options, read_words, tgt_type
+from greensalt.cli.saltscreen import HINT, Screen, look_up
+from greensalt.client.jobclient import JobClient
+from greensalt.client.watch import JobWatch
+
+if TYPE_CHECKING:
+    from greensalt.client.batch import Batch
+    from greensalt.client.link import Published, Result
+    from greensalt.config import ClientConfig
+
+EX_NO_RETURN: Final = 2
+NO_MINIONS: Final = "No minions matched the target. No command was sent, no jid was assigned."
+STANDARD_REASON: Final = "Master could not resolve minions"
+STEP_S: Final = 0.5
+
+
+class Run:
+    """Everything between the parsed command line and the exit code.
+
+    `jid` is known from the moment the job is published, for `interrupted`.
+    """
+
+    def __init__(self, args: Namespace, config: ClientConfig) -> None:
+        self._args = args
+        self._words = read_words(args) if not args.follow else Words("", "", [])
+        self._options = job_options(args)
+        self._config = config
+        self._client = JobClient(config=config)
+        self._worst = 0
+        self._returned = self._failed = 0
+        self.jid = ""
+        self._batch: Batch | None = None
+
+    @cached_property
+    def _screen(self) -> Screen:
+        return Screen(self._args, self._config)
+
+    def close(self) -> None:
+        self._client.close()
+        self._screen.close()
+
+    def interrupted(self) -> None:
+        """Tell somebody who pressed Ctrl-C how to find the job again."""
+        self._screen.note("\nExiting gracefully on Ctrl-c")
+        jid = self.jid or (self._batch.jid if self._batch else "")
+        if jid:
+            self._screen.note(f"This job's jid is: {jid}\n{HINT}\n\n{look_up(jid)}")
+
+    # -- kinds of runs -----------------------------------------------------------------------
+
+    def watch(self) -> int:
+        """Publish the job and show its results."""
+        tgt, kind = self._words.tgt, tgt_type(self._args)
+        if self._args.subset:
+            chosen = self._choose(tgt, kind)
+            return self._watch_on(chosen, "list") if chosen else self._nobody("")
+        return self._watch_on(tgt, kind)
+
+    def leave(self) -> int:
+        """Publish the job and tell its jid."""
+        published = self._client.publish(
+            self._words.tgt,
+            self._words.fun,
+            self._words.args,
+            tgt_type(self._args),
+            ret=self._args.returner,
+            options=self._options,
+        )
+        if not published.jid:
+            return self._nobody(published.error)
+        self._screen.line(f"Executed command with job ID: {published.jid}")
+        return EX_OK
+
+    def follow(self) -> int:
+        """Show the results of a job that was published before."""
+        self.jid = self._args.follow
+        watch = self._client.follow(self.jid, self._args.timeout)
+        for result in watch:
+            self._take(result)
+        if not watch.minions:
+            self._screen.note(f"ERROR: the master has no job {self.jid}")
+            return EX_NO_RETURN
+        return self._end(watch.silent.union(watch.missing), len(watch.minions))
+
+    def documentation(self) -> int:
+        """Merge what the minions know about functions."""
+        docs: dict[str, Any] = {}
+        watch = self._start(self._words.tgt, tgt_type(self._args))
+        if isinstance(watch, JobWatch):
+            for result in watch:
+                if isinstance(result.ret, dict):
+                    docs.update(result.ret)
+                else:
+                    self._screen.note(f"{result.id}: {result.ret}")
+            self._screen.documentation(docs)
+            return EX_OK
+        self._screen.line(NO_MINIONS)
+        self._screen.note("No minions found to gather docs from")
+        return EX_NO_RETURN
+
+    def batch(self) -> int:
+        """Run the job on some minions at a time."""
+        from greensalt.client.batch import Batch
+
+        args = self._args
+        size = args.batch if args.batch is not None else args.batch_safe_size
+        batch = self._batch = Batch(
+            self._client,
+            self._words.tgt,
+            self._words.fun,
+            self._words.args,
+            tgt_type(args),
+            size=size,
+            ret=args.returner,
+            options=self._options,
+            timeout_s=args.timeout,
+            wait_s=self._config.batch_wait if args.batch_wait is None else args.batch_wait,
+            failhard=args.failhard,
+            on_start=lambda minions: self._screen.note(f"\nExecuting run on {minions}\n"),
+        )
+        batch.find_minions()
+        if args.batch is None and len(batch.up) + len(batch.down) < args.batch_safe_limit:
+            return self.watch()
+        for minion_id in batch.down:
+            self._screen.note(f"Minion {minion_id} did not respond. No job will be sent.")
+        return self._run_batch(batch)
+
+    # -- inside ------------------------------------------------------------------------------
+
+    def _start(self, tgt: str | list[str], kind: str) -> JobWatch | Published:
+        watch = self._client.start(
+            tgt,
+            self._words.fun,
+            self._words.args,
+            kind,
+            timeout_s=self._args.timeout,
+            ret=self._args.returner,
+            options=self._options,
+        )
+        if isinstance(watch, JobWatch):
+            self.jid = watch.jid
+            if self._args.verbose:
+                watch.on_running = lambda minion_id: self._screen.note(
+                    f"Execution is still running on {minion_id}"
+                )
+        return watch
+
+    def _watch_on(self, tgt: str | list[str], kind: str) -> int:
+        watch = self._start(tgt, kind)
+        if not isinstance(watch, JobWatch):
+            return self._nobody(watch.error)
+        self._announce()
+        try:
+            while not watch.done:
+                self._screen.progress.update(len(watch.returned), len(watch.minions))
+                for result in watch.step(STEP_S):
+                    self._take(result)
+        finally:
+            watch.close()
+        return self._end(watch.silent.union(watch.missing), len(watch.minions))
+
+    def _run_batch(self, batch: Batch) -> int:
+        for result in batch:
+            self.jid = batch.jid
+            self._take(result)
+        if not batch.up:
+            return self._nobody("")
+        if batch.stopped:
+            self._screen.note("Batch run stopped due to failhard")
+            if batch.unsent:
+                self._screen.note(f"No job was sent to: {', '.join(batch.unsent)}")
+        code = self._end(batch.silent, len(batch.up), extra=len(batch.down))
+        return self._worst or code
+
+    def _choose(self, tgt: str, kind: str) -> list[str]:
+        from greensalt.client.local import LocalClient
+
+        with LocalClient(config=self._config) as client:
+            return client.choose(tgt, self._words.fun, kind, self._args.subset)
+
+    def _announce(self) -> None:
+        if self._args.verbose:
+            text = f"Executing job with jid {self.jid}"
+            self._screen.line(f"{text}\n{'-' * len(text)}\n")
+        elif self._args.show_jid or self._config.show_jid:
+            self._screen.line(f"jid: {self.jid}")
+
+    def _take(self, result: Result) -> None:
+        self._returned += 1
+        if result.failed:
+            self._failed += 1
+            self._worst = max(self._worst, result.retcode, 1)
+        self._screen.result(result)
+
+    def _end(self, missing: set[str], targeted: int, extra: int = 0) -> int:
+        """Name who did not return; the exit code. `extra` minions were targeted, but down."""
+        hidden = self._args.hide_timeout or not (
+            self._config.show_timeout or self._args.show_timeout
+        )
+        self._screen.finish()
+        if not hidden:
+            for minion_id in sorted(missing):
+                self._screen.no_return(minion_id, self.jid)
+        if self._args.summary:
+            total = len(missing) + self._returned + extra
+            self._screen.summary(max(total, targeted), self._returned, self._failed)
+        if not self._returned and hidden:
+            return self._no_return()
+        if self._failed or extra or (missing and not hidden):
+            self._screen.note("ERROR: Minions returned with non-zero exit code")
+            return EX_GENERIC
+        return EX_OK
+
+    def _nobody(self, reason: str) -> int:
+        """No minion was asked; `reason` is the master's."""
+        print(NO_MINIONS)
+        if reason and not reason.startswith(STANDARD_REASON):
+            self._screen.note(f"ERROR: {reason}")
+        return self._no_return()
+
+    def _no_return(self) -> int:
+        self._screen.note("ERROR: No return received")
+        return EX_NO_RETURN
