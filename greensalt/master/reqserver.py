@@ -50,8 +50,8 @@ HANDLER_ERROR = "Some exception handling minion payload"
 class ReqServer:
     """Answers requests by three tables of commands.
 
-    At most `worker_threads` of the `heavy` commands, those that need the processor rather than wait,
-    are handled at once. `counts` counts requests by command and refusals by reason.
+    At most `worker_threads` of the `heavy` commands, which need the processor rather than wait, are
+    handled at once. `counts` counts requests by command and refusals by reason.
     """
 
     def __init__(

@@ -20,7 +20,6 @@ from greensalt.master.services import Services
 from greensalt.master.sessions import Peer
 from greensalt.master.signin import SignIn
 
-
 HEAVY = frozenset({"publish", "_pillar", "_mine_get"})  # those that need the processor
 
 

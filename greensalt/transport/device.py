@@ -30,7 +30,7 @@ from greensalt.transport.sockets import (
     Parking,
     Socket,
     bind_ipc,
-    endpoint,
+    bind_tcp,
     events,
     plain_socket,
     readable,
@@ -123,8 +123,7 @@ class Device:
 
     def bind_clients(self, address: str) -> str:
         """Open the Ret interface; returns the address with its real port."""
-        self.clients.bind(address)
-        return endpoint(self.clients)
+        return bind_tcp(self.clients, address)
 
     def start(self) -> None:
         for sock in (self.clients, self.workers):

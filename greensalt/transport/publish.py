@@ -20,7 +20,7 @@ from greensalt.transport.sockets import (
     Drain,
     Socket,
     bind_ipc,
-    endpoint,
+    bind_tcp,
     plain_socket,
     send,
     set_keepalive,
@@ -52,8 +52,7 @@ class Publisher:
     def bind(self, pub: str, pull: str) -> str:
         """Open both sockets; returns the address of `pub` with its real port."""
         bind_ipc(self.pull, pull, 0o600)
-        self.pub.bind(pub)
-        return endpoint(self.pub)
+        return bind_tcp(self.pub, pub)
 
     def start(self) -> None:
         self._drain = Drain(self.pull, self._publish)

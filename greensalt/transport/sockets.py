@@ -32,6 +32,8 @@ import gevent
 import zmq
 import zmq.green
 
+from greensalt.errors import TransportError
+
 log = logging.getLogger(__name__)
 
 NOBLOCK = int(zmq.NOBLOCK)
@@ -94,6 +96,16 @@ def set_keepalive(sock: zmq.Socket[Any], *, idle_s: int, interval_s: int, count:
     sock.set(zmq.TCP_KEEPALIVE_CNT, count)
 
 
+def bind_tcp(sock: Socket, address: str) -> str:
+    """Bind; the address with its real port. Raises TransportError that names it."""
+    try:
+        sock.bind(address)
+    except zmq.ZMQError as error:
+        raise TransportError(f"can't listen on {address}: {error.strerror}") from error
+    bound: bytes = sock.get(zmq.LAST_ENDPOINT)  # type: ignore[assignment]  # stubs: int or bytes
+    return bound.decode().rstrip("\0")
+
+
 def bind_ipc(sock: zmq.Socket[Any], address: str, mode: int) -> None:
     """Bind a unix socket whose file has `mode` from its first moment on."""
     path = address.removeprefix("ipc://")
@@ -101,6 +113,8 @@ def bind_ipc(sock: zmq.Socket[Any], address: str, mode: int) -> None:
     before = os.umask(0o777 & ~mode)
     try:
         sock.bind(address)
+    except zmq.ZMQError as error:
+        raise TransportError(f"can't listen on {address}: {error.strerror}") from error
     finally:
         os.umask(before)
 
@@ -131,12 +145,6 @@ def events(sock: Socket) -> int:
     """POLLIN and POLLOUT as they stand; asking clears the doorbell."""
     ready: int = sock.get(EVENTS)  # type: ignore[assignment]  # stubs: any option, any type
     return ready
-
-
-def endpoint(sock: Socket) -> str:
-    """The address of the last bind, with the port that was given for port 0."""
-    address: bytes = sock.get(zmq.LAST_ENDPOINT)  # type: ignore[assignment]  # as above
-    return address.decode().rstrip("\0")
 
 
 class Doorbell:
