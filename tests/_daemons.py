@@ -210,7 +210,7 @@ class GreensaltMaster(Master):
         return [str(BIN / "greensalt"), "master", "-c", str(self.dir), "-l", "debug"]
 
     def wait_ready(self) -> None:
-        self.child.wait_for(r"\bready\b", READY_S)
+        self.child.wait_for(r" is ready: ", READY_S)
 
 
 class StockMaster(Master):
@@ -263,7 +263,11 @@ class GreensaltMinion(Minion):
         return [str(BIN / "greensalt"), "minion", "-c", str(self.dir), "-l", "debug"]
 
     def wait_ready(self) -> None:
-        self.child.wait_for(r"\bready\b", READY_S)
+        self.child.wait_for(r" is ready: ", READY_S)
+
+    def sign_ins(self) -> int:
+        """How often it has signed in since its start."""
+        return self.child.text().count("signed in at ")
 
 
 class StockMinion(Minion):
@@ -284,7 +288,7 @@ class StockMinion(Minion):
 
     def sign_ins(self) -> int:
         """How often it has signed in since its start."""
-        return self.child.text().count("Got new master aes key.")
+        return self.child.text().count("Decrypting the current master AES key")
 
     @property
     def grace_s(self) -> float:

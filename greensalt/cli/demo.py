@@ -26,7 +26,7 @@ import yaml
 from greensalt.cli.children import Child
 from greensalt.errors import ChildFailed, ConfigError
 
-READY: Final = r"\bready\b"
+READY: Final = r" is ready: "
 READY_S: Final = 30.0
 PING_S: Final = 60.0
 STOP_S: Final = 5.0
