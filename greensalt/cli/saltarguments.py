@@ -109,15 +109,15 @@ def tgt_type(args: Namespace) -> str:
 
 def job_options(args: Namespace) -> dict[str, Any]:
     """The options of the job for the master: what docs/protocol.md 8.3 calls CLI extras."""
-    from greensalt.client.arguments import typed
+    from greensalt.wire.arguments import yaml_value
 
     found = {
         "delimiter": args.delimiter,
-        "metadata": typed(args.metadata) if args.metadata else None,
-        "module_executors": typed(args.module_executors) if args.module_executors else None,
-        "executor_opts": typed(args.executor_opts) if args.executor_opts else None,
+        "metadata": yaml_value(args.metadata) if args.metadata else None,
+        "module_executors": yaml_value(args.module_executors) if args.module_executors else None,
+        "executor_opts": yaml_value(args.executor_opts) if args.executor_opts else None,
         "ret_config": args.return_config,
-        "ret_kwargs": typed(args.return_kwargs) if args.return_kwargs else None,
+        "ret_kwargs": yaml_value(args.return_kwargs) if args.return_kwargs else None,
         "start_event": args.start_event or None,
         "gather_job_timeout": args.gather_job_timeout,
     }

@@ -226,7 +226,7 @@ def _arguments(fun: Function, arg: Arguments, kwarg: Mapping[str, Any] | None) -
     if isinstance(arg, str | bytes | Mapping):
         arg = [arg]
     if isinstance(fun, str):
-        return add_kwargs(arg, dict(kwarg or {}))
+        return add_kwargs(arg, kwarg)
     lists = [add_kwargs(each, None) for each in arg] or [[] for _ in fun]
     if len(lists) != len(fun):
         raise SaltInvocationError(
