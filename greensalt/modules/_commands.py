@@ -5,8 +5,9 @@ from __future__ import annotations
 import fnmatch
 import logging
 import os
+import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -119,25 +120,31 @@ def run(command: Command, context: Context) -> dict[str, Any]:
     return result
 
 
-def run_simple(
-    argv: list[str],
+def run_program(
+    argv: Sequence[Any],
     context: Context,
     *,
-    timeout: float | None = None,
-    env: Mapping[str, str] | None = None,
-    stdin: str | None = None,
-    cwd: str | None = None,
-    runas: str | None = None,
+    ignore_retcode: bool = False,
+    **options: Any,
 ) -> dict[str, Any]:
-    """Run a program for another module; the job's retcode stays as it is."""
+    """Run a program for a function of another module; `options` are those of Command.
+
+    Like everywhere, a failure of the program becomes that of the job unless it is ignored.
+    """
+    words = [str(word) for word in argv]
     before = context.retcode
-    command = Command(
-        argv, timeout=timeout, env=env, stdin=stdin, stdin_raw_newlines=True, cwd=cwd, runas=runas
-    )
-    try:
-        return run(command, context)
-    finally:
+    result = run(Command(words, ignore_retcode=ignore_retcode, **options), context)
+    if ignore_retcode:
         context.retcode = before
+    return result
+
+
+def need_program(name: str) -> str:
+    """The path of a program; raises CommandExecutionError if there is none of that name."""
+    path = shutil.which(name)
+    if path is None:
+        raise CommandExecutionError(f"Command '{name}' cannot be found")
+    return path
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -53,6 +54,42 @@ def _step_into_list(data: Sequence[Any], part: Any) -> Any:
     if index is None or not -len(data) <= index < len(data):
         return MISSING
     return data[index]
+
+
+def choose(
+    table: Mapping[str, Any],
+    value: Any,
+    merge: Mapping[str, Any] | None,
+    default: str,
+    base: str | None,
+) -> Any:
+    """The entry of a table whose key, a pattern, matches the value or an element of it.
+
+    `default` is the key to take if none does, `base` the key of a dict below the chosen one, and
+    `merge` a dict above it.
+    """
+    values = value if isinstance(value, list) else [value]
+    chosen = next(
+        (
+            entry
+            for wanted in values
+            for pattern, entry in table.items()
+            if fnmatch.fnmatchcase(str(wanted), str(pattern))
+        ),
+        table.get(default),
+    )
+    if base is not None and base in table:
+        chosen = _over(table[base], chosen)
+    return _over(chosen, merge) if merge else chosen
+
+
+def _over(below: Any, above: Any) -> Any:
+    if not isinstance(below, Mapping) or not isinstance(above, Mapping):
+        return below if above is None else above
+    merged = dict(below)
+    for key, value in above.items():
+        merged[key] = _over(below[key], value) if key in below else value
+    return merged
 
 
 def is_true(value: Any) -> bool:

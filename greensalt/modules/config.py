@@ -17,12 +17,14 @@ def get(
     merge: str | None = None,
     omit_opts: bool = False,
     omit_pillar: bool = False,
-    omit_master: bool = True,
+    omit_master: bool = False,
     omit_grains: bool = False,
     *,
     context: Context,
 ) -> Any:
     """Look a setting up in the configuration, the grains and the pillar, in this order.
+
+    The last place is the master's configuration, if it puts that into the pillar (``pillar_opts``).
 
     ``a:b`` means the key ``b`` inside ``a``. With ``merge=recurse`` or ``merge=overwrite`` the
     dicts of all three are merged: the configuration wins over the grains, these over the pillar.
@@ -38,6 +40,7 @@ def get(
             (context.opts.options(), omit_opts),
             (context.grains, omit_grains),
             (context.pillar, omit_pillar),
+            (context.pillar.get("master", {}), omit_master),
         )
         if not omitted
     ]
@@ -71,7 +74,7 @@ def option(
     omit_opts: bool = False,
     omit_grains: bool = False,
     omit_pillar: bool = False,
-    omit_master: bool = True,
+    omit_master: bool = False,
     omit_all: bool = False,
     wildcard: bool = False,
     *,
@@ -89,6 +92,7 @@ def option(
 
     found: dict[str, Any] = {}
     for source, omitted in (
+        (context.pillar.get("master", {}), omit_master or omit_all),
         (context.pillar, omit_pillar or omit_all),
         (context.grains, omit_grains or omit_all),
         (context.opts.options(), omit_opts or omit_all),

@@ -11,7 +11,7 @@ import yaml
 from greensalt.errors import CommandExecutionError
 from greensalt.green import offload
 from greensalt.minion.context import Context
-from greensalt.modules._data import DELIMITER, MISSING, is_true, traverse
+from greensalt.modules._data import DELIMITER, MISSING, choose, is_true, traverse
 
 GREEN = True
 
@@ -139,34 +139,7 @@ def filter_by(
 
         greensalt-cli '*' grains.filter_by '{Debian: Debheads rule, RedHat: I love my hat}'
     """
-    import fnmatch
-
-    value = traverse(context.grains, grain)
-    values = value if isinstance(value, list) else [value]
-    chosen = next(
-        (
-            found
-            for wanted in values
-            for pattern, found in lookup_dict.items()
-            if fnmatch.fnmatchcase(str(wanted), str(pattern))
-        ),
-        lookup_dict.get(default),
-    )
-    if base is not None and base in lookup_dict:
-        chosen = _merged(lookup_dict[base], chosen)
-    return _merged(chosen, merge) if merge else chosen
-
-
-def _merged(below: Any, above: Any) -> Any:
-    if not isinstance(below, Mapping) or not isinstance(above, Mapping):
-        return below if above is None else above
-    return {
-        **below,
-        **{
-            key: _merged(below[key], value) if key in below else value
-            for key, value in above.items()
-        },
-    }
+    return choose(lookup_dict, traverse(context.grains, grain), merge, default, base)
 
 
 def setvals(
