@@ -56,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
         cluster.show()
         if not args.once:
             cluster.serve()
+        print(cluster.how_to_stay(), flush=True)
         return 0
     except KeyboardInterrupt:
         print("\nStopping.", flush=True)
@@ -124,7 +125,8 @@ class Cluster:
 
     def serve(self) -> NoReturn:
         """Stay until Ctrl-C. Error: `ChildFailed` when one of the daemons ends."""
-        print(f"{self.by_hand()}\nCtrl-C stops the demo.", flush=True)
+        print(f"Go on in another terminal:\n{self.by_hand()}\n", flush=True)
+        print("Ctrl-C stops the demo.", flush=True)
         while True:
             for child in [self.master, *self.minions]:
                 if not child.alive:
@@ -133,19 +135,26 @@ class Cluster:
                     )
             time.sleep(0.2)
 
-    def by_hand(self) -> str:
-        """What to type in another terminal."""
-        config = ["-c", str(self.root / "master")]
+    def by_hand(self, root: str | None = None) -> str:
+        """What to type in another terminal, one command a line."""
+        config = ["-c", f"{root or self.root}/master"]
         cli, first = ["greensalt-cli", *config], self.ids[0]
         commands = [
             [*cli, "*", "cmd.run", "uname -a"],
             [*cli, first, "grains.items"],
-            [*cli, "-C", f"G@kernel:Linux and not {first}", "test.version"],
+            [*cli, "-C", f"G@kernel:Linux and {first}", "test.version"],
             [*cli, first, "sys.list_functions"],
             ["greensalt", "key", *config, "-L"],
         ]
-        return "Go on in another terminal:\n" + "\n".join(
-            f"  {_typed(words)}" for words in commands
+        return "\n".join(f"  {_typed(words)}" for words in commands)
+
+    def how_to_stay(self) -> str:
+        """What to do after a demo that has ended by itself."""
+        again = _typed(["greensalt", "demo", "--minions", str(len(self.ids))])
+        return (
+            f"{_minions(len(self.ids))} answered. To go on by hand, keep such a cluster running:\n"
+            f"  {again}\n"
+            f"It prints its directory DIR, and takes in another terminal:\n{self.by_hand('DIR')}"
         )
 
     def stop(self) -> None:

@@ -41,7 +41,7 @@ def processes(root: Path) -> dict[int, str]:
     for path in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             command = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            if f"{root}/" in command:
+            if str(root) in command:
                 found[int(path.name)] = command
     return found
 
@@ -62,6 +62,7 @@ def test_once_shows_the_answer_of_every_minion_and_ends() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "demo-1:\n    True\n" in done.stdout
     assert "demo-2:\n    True\n" in done.stdout
+    assert "greensalt demo --minions 2" in done.stdout
     assert done.stderr == ""
 
 
