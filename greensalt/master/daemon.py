@@ -109,7 +109,7 @@ class Master:
             except Exception:
                 log.exception("%s did not stop cleanly", name)
         self.watchdog.stop()
-        offload(self.context.term)
+        offload(self.context.destroy, 0)  # a start that failed half-way leaves sockets behind
         log.info("stopped")
 
     # -- the parts ---------------------------------------------------------------------------
@@ -217,9 +217,16 @@ class Master:
             self._forget_minion,
             self.jobs.ping_all,
         )
+        self._forget_strangers()
         self._crew.spawn_vital("upkeep", self.upkeep.run)
         self._watch(self._crew.failed)
         self._on_close("upkeep", self._crew.stop)
+
+    def _forget_strangers(self) -> None:
+        """Keys may have been deleted while no master ran (CVE-2016-9639)."""
+        accepted = set(self.roster.ids())
+        strangers = [minion_id for minion_id in self.cache.ids() if minion_id not in accepted]
+        self.cache.forget(*strangers)
 
     def _forget_minion(self, minion_id: str) -> None:
         self.sessions.forget(minion_id)

@@ -426,7 +426,7 @@ def run(config: MinionConfig, announce: Callable[[str], object]) -> int:
     starting.kill()
     minion.close()
     watchdog.stop()
-    offload(context.term)
+    offload(context.destroy, 0)
     if reason:
         log.critical("the minion ends: %s", reason)
     return code

@@ -161,6 +161,19 @@ def test_a_minion_whose_key_was_deleted_is_out_at_once(bench: Make) -> None:
     assert not (made.config.cachedir / "sessions" / "m1").exists()
 
 
+def test_what_belonged_to_a_key_deleted_while_no_master_ran_is_forgotten(bench: Make) -> None:
+    """CVE-2016-9639."""
+    made = bench(auto_accept=True)
+    for minion_id in ("stays", "goes"):
+        peer = made.peer(minion_id)
+        peer.request("_pillar", grains={"secret": minion_id})
+        peer.request("_mine", data={"fun": minion_id}, clear=False)
+    made.master.close()
+    made.master.keys.delete("goes")
+    made.start()
+    assert made.master.cache.ids() == ["stays"]
+
+
 def test_a_session_ends_with_publish_session(bench: Make) -> None:
     made = bench(auto_accept=True, publish_session=1)
     peer = made.peer()
