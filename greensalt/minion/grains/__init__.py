@@ -1,0 +1,66 @@
+"""Grains: what a minion knows of its machine, under stock Salt's names and with its values.
+
+    system      operating system, kernel, init, locale
+    hardware    processors, memory, disks, firmware
+    virtual     what the machine is, if not made of metal
+    network     addresses, names, resolver
+    routes      default gateways
+    process     the minion's own process: user, Python, versions
+    custom      what the administrator says: `<config_dir>/grains` and the `grains` option
+
+`core_grains` puts them together. It blocks (files, two short commands, the resolver for at most
+`network.LOOKUP_S`), so a daemon calls it in a native thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from greensalt.minion.grains.custom import file_grains
+from greensalt.minion.grains.hardware import hardware_grains
+from greensalt.minion.grains.network import network_grains
+from greensalt.minion.grains.process import process_grains
+from greensalt.minion.grains.routes import route_grains
+from greensalt.minion.grains.system import system_grains
+from greensalt.minion.grains.virtual import virtual_grains
+
+__all__ = ["GrainOptions", "core_grains"]
+
+
+class GrainOptions(Protocol):
+    """The options that grains depend on; a MinionConfig has them."""
+
+    @property
+    def id(self) -> str:
+        """The minion's id."""
+
+    @property
+    def config_dir(self) -> Path:
+        """Where the file `grains` may be."""
+
+    @property
+    def grains(self) -> Mapping[str, Any]:
+        """Grains set in the configuration."""
+
+    @property
+    def master(self) -> Any:
+        """The master, or several."""
+
+
+def core_grains(options: GrainOptions) -> dict[str, Any]:
+    """All grains but `id`, which is the caller's.
+
+    What can't be found out is left out, or has the value that stock Salt gives it then. Later ones
+    win: computed, `<config_dir>/grains`, the `grains` option.
+    """
+    grains = system_grains()
+    grains.update(hardware_grains())
+    grains.update(virtual_grains(grains))
+    grains.update(network_grains())
+    grains.update(route_grains())
+    grains.update(process_grains(options.id, options.master))
+    grains.update(file_grains(options.config_dir))
+    grains.update(options.grains)
+    return grains
