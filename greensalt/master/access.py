@@ -73,10 +73,9 @@ class Access:
         """Raise AuthorizationError unless `user` may publish `load` to `minions`."""
         functions = functions_of(load)
         self._check_blacklist(user, [fun for fun, _ in functions])
-        name = user.removeprefix("sudo_")
-        if self._is_master_user(user) or (user.startswith("sudo_") and not self._config.sudo_acl):
+        if self.is_unbound(user):
             return
-        entries = self._entries(name)
+        entries = self._entries(user.removeprefix("sudo_"))
         for fun, _ in functions:
             if fun == ALWAYS_ALLOWED and len(functions) == 1:
                 continue
@@ -85,6 +84,11 @@ class Access:
                 raise AuthorizationError(
                     f'Authorization error occurred: user {user} may not run "{fun}" on this target.'
                 )
+
+    def is_unbound(self, user: str) -> bool:
+        """Whether publisher_acl does not apply to `user`."""
+        by_sudo = user.startswith("sudo_") and not self._config.sudo_acl
+        return self._is_master_user(user) or by_sudo
 
     def sees_job_of(self, user: str, owner: str) -> bool:
         """Whether `user` may follow a job that `owner` published."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import OrderedDict, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -86,7 +86,7 @@ class Jobs:
             user = self._access.authenticate(load)
             functions_of(load)
             expectation = self._expect(load)
-            self._access.authorize(user, load, expectation.minions)
+            self._access.authorize(user, load, self._widest(user, load, expectation))
             self._check_jid(user, load.get("jid"))
             return {"enc": "clear", "load": self._publish(user, load, expectation)}
         except (AuthenticationError, AuthorizationError) as error:
@@ -95,7 +95,7 @@ class Jobs:
         except TargetError as error:
             return {"enc": "clear", "load": {"jid": None, "minions": [], "error": str(error)}}
 
-    def _expect(self, load: Mapping[str, Any]) -> Expectation:
+    def _expect(self, load: Mapping[str, Any], *, widest: bool = False) -> Expectation:
         options = load.get("kwargs") or {}
         return expected(
             load.get("tgt", ""),
@@ -103,7 +103,19 @@ class Jobs:
             self._roster,
             delimiter=str(options.get("delimiter") or ":"),
             nodegroups=self._config.nodegroups,
+            widest=widest,
         )
+
+    def _widest(
+        self, user: str, load: Mapping[str, Any], expectation: Expectation
+    ) -> Sequence[str]:
+        """Everybody whom the target could reach: a minion knows its grains better than the cache.
+
+        Who is bound by a list of targets must have the right for all of them.
+        """
+        if self._access.is_unbound(user):
+            return expectation.minions
+        return self._expect(load, widest=True).minions
 
     def _publish(self, user: str, load: dict[str, Any], expectation: Expectation) -> dict[str, Any]:
         if not expectation.minions:

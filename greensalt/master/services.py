@@ -6,18 +6,21 @@ Source: docs/protocol.md 6.2, 7.2.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from greensalt.config import MasterConfig
-from greensalt.errors import MalformedMessage
+from greensalt.errors import MalformedMessage, TargetError
 from greensalt.master.sessions import Peer, Sessions
 from greensalt.store.keys import KeyStore
 from greensalt.store.minions import MinionCache
-from greensalt.target import Roster, expected
+from greensalt.target import Roster, Target, expected
 from greensalt.transport.bus import EventPublisher
 from greensalt.wire import tags
 
 log = logging.getLogger(__name__)
+
+TARGET_MOST_CHARS = 4096  # of a target that a minion sends
 
 
 class Services:
@@ -94,8 +97,11 @@ class Services:
         functions = fun.split(",") if isinstance(fun, str) else fun
         if not isinstance(functions, list) or not all(isinstance(f, str) for f in functions):
             raise MalformedMessage(f"{peer.id}: mine functions must be named")
+        tgt = load.get("tgt", "")
+        if len(str(tgt)) > TARGET_MOST_CHARS:
+            raise MalformedMessage(f"{peer.id}: a target of {len(str(tgt))} characters")
         found = expected(
-            load.get("tgt", ""),
+            tgt,
             str(load.get("tgt_type") or load.get("expr_form") or "glob"),
             self._roster,
             exact_pillar=True,
@@ -115,13 +121,13 @@ class Services:
         """An entry may say itself who gets it (docs/protocol.md 6.4)."""
         if not _has_acl(entry) or not entry.get("allow_tgt"):
             return True
-        allowed = expected(
-            entry["allow_tgt"],
-            str(entry.get("allow_tgt_type") or "glob"),
-            self._roster,
-            exact_pillar=True,
-        )
-        return asker in allowed.minions
+        kind = str(entry.get("allow_tgt_type") or "glob")
+        try:
+            allowed = Target(entry["allow_tgt"], kind, exact_pillar=True)
+        except TargetError as error:
+            log.warning("the mine of a minion allows a target that can't be parsed: %s", error)
+            return False
+        return allowed.matches(KnownFacts(asker, self._roster))
 
     def mine_delete(self, peer: Peer, load: dict[str, Any]) -> bool:
         """`_mine_delete`: forget one function of the minion's mine."""
@@ -146,6 +152,15 @@ class Services:
         self._keys.request_rotation(self._config.cachedir)
         self._bus.fire(tags.KEY, {"result": True, "act": "delete", "id": peer.id})
         return True
+
+
+class KnownFacts:
+    """What the master knows of a minion, as the target package wants it."""
+
+    def __init__(self, minion_id: str, roster: Roster) -> None:
+        self.id = minion_id
+        self.grains: Mapping[str, Any] = roster.grains(minion_id) or {}
+        self.pillar: Mapping[str, Any] = roster.pillar(minion_id) or {}
 
 
 def _as_dict(data: Any) -> dict[str, Any]:

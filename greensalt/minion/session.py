@@ -208,7 +208,10 @@ class MasterSession:
 
     def _trust(self) -> MasterTrust:
         config = self._config
-        cached, signing_key = self._keys.master_pem(), self._keys.sign_key(config.master_sign_key_name)
+        cached, signing_key = (
+            self._keys.master_pem(),
+            self._keys.sign_key(config.master_sign_key_name),
+        )
         return MasterTrust(
             cached=PublicKey.from_pem(cached) if cached else None,
             signing_key=signing_key,

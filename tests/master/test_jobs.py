@@ -439,3 +439,14 @@ def test_events_of_a_minion_reach_the_bus_in_both_forms(bench: Make) -> None:
     assert found[0][1]["id"] == "m1"
     assert found[1][1]["data"] == "a string"
     assert found[2][1]["n"] == 2
+
+
+def test_a_grain_target_needs_the_right_for_all_whose_grains_are_not_known(bench: Make) -> None:
+    """A minion without cached grains is not expected, but it may well match."""
+    made = bench(auto_accept=True, publisher_acl={"nobody": [{"web*": ["test.ping"]}]})
+    web, _ = made.peer("web1"), made.peer("db1")
+    web.request("_pillar", grains={"role": "x"})
+    nobody = {"user": "nobody", "key": made.user_key("nobody")}
+    reply = made.publish("role:x", tgt_type="grain", **nobody)
+    assert reply["error"]["name"] == "AuthorizationError"
+    assert made.publish("G@role:x and web*", tgt_type="compound", **nobody)["load"]["jid"]

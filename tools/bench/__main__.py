@@ -1,6 +1,6 @@
 """`make bench`: the figures of the README, greensalt and stock Salt side by side on this machine.
 
-    python tools/bench [--minions N] [--rounds N] [--out FILE]
+    python -m tools.bench [--minions N] [--rounds N] [--out FILE]
 
 Every figure is measured on real daemons on loopback. Times are medians; compare the ratios, not
 the figures of two different runs.
@@ -19,11 +19,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parent)]
-
-import fleet
-import processes
-
 from tests._daemons import (
     GreensaltMaster,
     GreensaltMinion,
@@ -33,6 +28,7 @@ from tests._daemons import (
     StockMinion,
     short_dir,
 )
+from tools.bench import fleet, processes
 
 CLI_RUNS = 15
 IDLE_S = 10.0

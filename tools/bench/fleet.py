@@ -21,6 +21,7 @@ from greensalt.crypto.handshake import (
     verify_reply,
 )
 from greensalt.crypto.keypair import PrivateKey
+from greensalt.errors import MalformedMessage, SignInRefused
 from greensalt.transport.request import ReqChannel
 from greensalt.wire.dialect import unpack
 from greensalt.wire.envelope import (
@@ -50,7 +51,7 @@ class Minion:
         body = self._channel.request(clear_request(sign_in_request(attempt)), TIMEOUT_S)
         answer = verify_reply(body, attempt)
         if not isinstance(answer, Accepted):
-            raise RuntimeError(f"{self.id} was not accepted: {answer!r}")
+            raise SignInRefused(f"{self.id} was not accepted: {answer!r}")
         self._session = Crypticle(answer.session)
 
     def request(self, load: dict[str, Any]) -> Any:
@@ -61,7 +62,7 @@ class Minion:
         body = encrypted_request(self.id, packet, DEFAULT_ENC_ALGO, DEFAULT_SIG_ALGO)
         reply = parse_reply(self._channel.request(body, TIMEOUT_S))
         if not isinstance(reply, EncryptedReply):
-            raise RuntimeError(f"{self.id}: {reply!r}")
+            raise MalformedMessage(f"{self.id}: {reply!r}")
         return self._session.loads(reply.packet, nonce=nonce)
 
 

@@ -1,0 +1,125 @@
+"""The connection to the publish port: kept up, followed when the master moves, greeted when back.
+
+Source: docs/protocol.md 1.1, 5.1.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+
+from greensalt.config import MinionConfig
+from greensalt.errors import GreensaltError, TransportError
+from greensalt.green import Crew
+from greensalt.minion.session import MasterSession
+from greensalt.transport import addresses
+from greensalt.transport.publish import Subscriber
+from greensalt.transport.sockets import Context
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 0.5  # least time between two looks at where the master is
+
+PING: dict[str, Any] = {
+    "cmd": "_minion_event",
+    "pretag": None,
+    "tag": "minion_ping",
+    "data": "ping",
+}
+
+
+class Link:
+    """Owns the Subscriber. `take` gets the publishes, `failed(reason)` is called when it is broken
+    for good, `back()` when the connection stands again after it broke.
+    """
+
+    def __init__(
+        self,
+        config: MinionConfig,
+        context: Context,
+        session: MasterSession,
+        topics: frozenset[bytes],
+        take: Callable[[list[bytes]], object],
+        failed: Callable[[str], object],
+        back: Callable[[], object],
+    ) -> None:
+        self._config = config
+        self._context = context
+        self._session = session
+        self._topics = topics
+        self._take = take
+        self._failed = failed
+        self._back = back
+        self._subscriber: Subscriber | None = None
+        self._crew = Crew("link")
+        self._was_up = False
+        self.is_up = False
+
+    @property
+    def publisher(self) -> str:
+        """The address that jobs come from."""
+        return addresses.tcp(self._session.address, self._session.publish_port)
+
+    def open(self) -> None:
+        """Subscribe at the address that the session knows."""
+        config = self._config
+        reconnect_ms = config.recon_default
+        if config.recon_randomize:
+            reconnect_ms += random.uniform(0, config.recon_max)
+        self._subscriber = Subscriber(
+            self._context,
+            identity=config.id,
+            topics=sorted(self._topics),
+            reconnect_ms=int(reconnect_ms),
+            reconnect_max_ms=int(config.recon_max),
+            take=self._take,
+            moved=self._moved,
+            ipv6=bool(config.ipv6),
+        )
+        self._subscriber.failed.rawlink(lambda result: self._failed(str(result.value)))
+        self._subscriber.start(self.publisher)
+
+    def close(self) -> None:
+        self._crew.stop()
+        if self._subscriber is not None:
+            self._subscriber.stop()
+
+    def ping(self) -> None:
+        """Prove to both sides that the session holds; a new sign-in follows when it does not."""
+        try:
+            self._session.request(PING)
+        except GreensaltError as error:
+            log.warning("the master does not answer: %s", error)
+
+    def _moved(self, is_up: bool) -> None:
+        """The connection stands, or broke."""
+        if is_up and not self.is_up and self._was_up:
+            log.info("the connection to the master stands again")
+            self._crew.spawn("greet", self._greet)
+        elif not is_up and self.is_up:
+            log.warning("the connection to the master broke")
+            self._crew.spawn("follow", self._follow)
+        self.is_up = is_up
+        self._was_up = self._was_up or is_up
+
+    def _greet(self) -> None:
+        self.ping()
+        self._back()
+
+    def _follow(self) -> None:
+        """While the link is down, look the master's name up again: it may have moved."""
+        while not self.is_up:
+            gevent.sleep(max(LOOK_S, self._config.recon_default / 1000))
+            try:
+                has_moved = self._session.resolve()
+            except TransportError as error:
+                log.warning("%s", error)
+                continue
+            if has_moved and self._subscriber is not None:
+                log.info("the master has moved to %s", self._session.address)
+                self._subscriber.stop()
+                self.open()
