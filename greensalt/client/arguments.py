@@ -38,7 +38,7 @@ def add_kwargs(args: Iterable[Any], kwargs: Mapping[str, Any] | None) -> list[An
     """
     ready = [_jid_as_text(arg) for arg in args]
     if kwargs:
-        ready.append({**kwargs, KWARG_MARK: True})
+        ready.append({KWARG_MARK: True, **kwargs} | {KWARG_MARK: True})
     return ready
 
 

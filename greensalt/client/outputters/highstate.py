@@ -44,7 +44,7 @@ class _Tally:
         self.failed += state.result is False
         self.would_change += state.result is None
         self.fine += state.result not in (False, None)
-        self.changed += bool(state.changes)
+        self.changed += state.changed
         self.milliseconds += state.milliseconds
 
     @property
@@ -59,17 +59,18 @@ class _State:
     """One state's result, its fields found in the result or in its key."""
 
     def __init__(self, key: str, result: Mapping[str, Any]) -> None:
-        module, declared, name, function = _parts(key)
+        module, declared, name, function = _parts(harmless(key))
         self.function = f"{module}.{function}"
-        self.id = str(result.get("__id__", declared))
+        self.id = declared or harmless(str(result.get("__id__", "")))
         self.name = name
         self.order = result["__run_num__"]
         self.result = result.get("result")
         self.comment = result.get("comment", "")
         self.changes = result.get("changes", {})
+        self.changed = _changed(self.changes)
         self.warnings = _texts(result["warnings"]) if "warnings" in result else None
-        self.started = result.get("start_time")
-        self.duration = str(result.get("duration", ""))
+        self.started = harmless(str(result["start_time"])) if "start_time" in result else None
+        self.duration = harmless(str(result.get("duration", "")))
         self.milliseconds = _number(self.duration)
 
     @property
@@ -79,7 +80,7 @@ class _State:
     @property
     def fine(self) -> bool:
         """Whether it had nothing to do and did it."""
-        return self.result is True and not self.changes
+        return self.result is True and not self.changed
 
     @property
     def color(self) -> str:
@@ -87,7 +88,7 @@ class _State:
             return RED
         if self.result is None:
             return YELLOW
-        return CYAN if self.changes else GREEN
+        return CYAN if self.changed else GREEN
 
     @property
     def word(self) -> str:
@@ -96,7 +97,7 @@ class _State:
             return "Failed"
         if self.result is None:
             return "Differs"
-        return "Changed" if self.changes else "Clean"
+        return "Changed" if self.changed else "Clean"
 
 
 def output(data: Any, style: Style) -> str:
@@ -181,11 +182,11 @@ def _block(state: _State, style: Style) -> Iterator[str]:
         return "    " + paint(state.color, f"{label:>8}: {value}", style.color)
 
     yield paint(state.color, DIVIDER, style.color)
-    yield row("ID", harmless(state.id))
-    yield row("Function", harmless(state.function))
+    yield row("ID", state.id)
+    yield row("Function", state.function)
     if state.name != state.id:
-        yield row("Name", harmless(state.name))
-    yield row("Result", state.result)
+        yield row("Name", state.name)
+    yield row("Result", harmless(str(state.result)))
     yield row("Comment", _wrapped(state.comment))
     if style.state_output_profile and state.started is not None:
         yield row("Started", state.started)
@@ -205,12 +206,36 @@ def _changes(changes: Any, style: Style) -> str:
 
 
 def _change_lines(changes: Mapping[Any, Any], style: Style) -> Iterator[str]:
-    if changes.get("out") == "highstate" and isinstance(changes.get("ret"), Mapping):
-        # An orchestration state: its changes are the states of other minions.
-        for line in output(changes["ret"], style).splitlines():
-            yield " " * BLOCK_INDENT + line
-    else:
+    if (orchestrated := _orchestrated(changes)) is None:
         yield from nested.lines(changes, BLOCK_INDENT, style.color)
+    else:
+        for line in output(orchestrated, style).splitlines():
+            yield " " * BLOCK_INDENT + line
+
+
+def _orchestrated(changes: Any) -> Mapping[Any, Any] | None:
+    """The states of other minions, which are the changes of an orchestration's state."""
+    if not isinstance(changes, Mapping) or changes.get("out") != "highstate":
+        return None
+    results = changes.get("ret")
+    return results if isinstance(results, Mapping) else None
+
+
+def _changed(changes: Any) -> bool:
+    """Whether anything changed, with an orchestration on any of its minions."""
+    orchestrated = _orchestrated(changes)
+    if orchestrated is None:
+        return bool(changes)
+    for result in orchestrated.values():
+        if isinstance(result, str | int):
+            return True
+        if isinstance(result, Mapping) and any(
+            _changed(state.get("changes"))
+            for state in result.values()
+            if isinstance(state, Mapping)
+        ):
+            return True
+    return False
 
 
 def _summary(host: str, tally: _Tally, style: Style) -> Iterator[str]:
