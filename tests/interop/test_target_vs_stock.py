@@ -210,7 +210,7 @@ MINION_DIFFERS: dict[str, list[Asked]] = {
         "not G@os",
         "S@10.0.0.1/8 or web1",
         "not S@10.0.0.1/8",
-    ),  # fmt: skip
+    ),
     "resources are not there, so that these engines are unknown": _of(
         "compound", "not T@x", "M@web1", "web1 or M@web2"
     ),
@@ -239,7 +239,7 @@ MASTER_DIFFERS: dict[str, list[Asked]] = {
         "not G@os",
         "S@10.0.0.1/8 or web1",
         "not S@10.0.0.1/8",
-    ),  # fmt: skip
+    ),
     "resources are not there, so that these engines are unknown": _of(
         "compound", "not T@x", "M@web1", "web1 or M@web2"
     ),

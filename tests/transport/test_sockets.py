@@ -180,9 +180,9 @@ def test_parking_can_be_left_and_taken_again() -> None:
     parking = Parking()
     greenlet = gevent.spawn(parking.park)
     gevent.sleep(0)
-    assert parking.occupied
+    before = parking.occupied
     parking.wake()
     parking.wake()
     greenlet.join(1)
-    assert not parking.occupied
+    assert (before, parking.occupied) == (True, False)
     assert not parking.ring()
