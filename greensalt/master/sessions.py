@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import hmac
 import logging
+import os
 import time
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from greensalt.crypto.crypticle import Crypticle
@@ -40,10 +42,11 @@ class Peer(NamedTuple):
 class Session:
     """What the master remembers of a signed-in minion."""
 
-    __slots__ = ("created", "crypticle", "key_file", "public_key", "tok")
+    __slots__ = ("created", "crypticle", "key_file", "key_path", "public_key", "tok")
 
-    def __init__(self, key_string: str, created: float) -> None:
+    def __init__(self, key_string: str, created: float, key_path: Path) -> None:
         self.crypticle = Crypticle(key_string)
+        self.key_path = str(key_path)  # of the accepted key
         self.created = created  # unix seconds
         self.key_file: tuple[int, ...] | None = None  # the accepted key file when tok was checked
         self.public_key: PublicKey | None = None
@@ -129,7 +132,9 @@ class Sessions:
             if stored is None:
                 raise AuthenticationError(f"{minion_id}: has no session")
             key_string, age_s = stored
-            session = self._sessions[minion_id] = Session(key_string, time.time() - age_s)
+            session = self._sessions[minion_id] = Session(
+                key_string, time.time() - age_s, self._keys.path(State.ACCEPTED, minion_id)
+            )
         if time.time() - session.created > self._session_s:
             self._sessions.pop(minion_id, None)
             raise AuthenticationError(f"{minion_id}: its session is older than publish_session")
@@ -153,7 +158,7 @@ class Sessions:
             tok = tok.encode()
         if not isinstance(tok, bytes):
             raise AuthenticationError(f"{minion_id}: no tok")
-        key_file = self._accepted_key_file(minion_id)
+        key_file = self._accepted_key_file(minion_id, session)
         known = session.public_key
         if known and key_file == session.key_file and hmac.compare_digest(tok, session.tok):
             return known
@@ -167,9 +172,9 @@ class Sessions:
         session.public_key, session.key_file, session.tok = public_key, key_file, tok
         return public_key
 
-    def _accepted_key_file(self, minion_id: str) -> tuple[int, ...]:
+    def _accepted_key_file(self, minion_id: str, session: Session) -> tuple[int, ...]:
         try:
-            stat = self._keys.path(State.ACCEPTED, minion_id).lstat()
+            stat = os.lstat(session.key_path)  # in each request: not by way of a Path
         except OSError:
             self.forget(minion_id)
             raise AuthenticationError(f"{minion_id}: its key is not accepted") from None
