@@ -1,0 +1,126 @@
+"""Greenlets with owners, work off the hub, and the hub's lateness as a figure."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+import gevent
+import pytest
+
+from greensalt.green import Backoff, Crew, offload, within
+from greensalt.green.watchdog import Watchdog
+
+
+def fail() -> None:
+    raise ValueError("as if it had a bug")
+
+
+def test_the_death_of_a_vital_greenlet_is_told_with_its_reason() -> None:
+    crew = Crew("part")
+    crew.spawn_vital("owner", fail)
+    assert crew.failed.get(timeout=5) == "part/owner died: ValueError: as if it had a bug"
+
+
+def test_a_vital_greenlet_may_not_just_end() -> None:
+    crew = Crew("part")
+    crew.spawn_vital("owner", lambda: None)
+    assert crew.failed.get(timeout=5) == "part/owner ended"
+
+
+def test_a_vital_greenlet_that_somebody_kills_is_missed() -> None:
+    crew = Crew("part")
+    greenlet = crew.spawn_vital("owner", gevent.sleep, 60)
+    gevent.sleep(0)
+    greenlet.kill()
+    assert crew.failed.get(timeout=5) == "part/owner was killed"
+
+
+def test_the_death_of_another_greenlet_is_logged_and_counted(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    crew = Crew("part")
+    crew.spawn("job", fail).join(5)
+    assert crew.deaths == 1
+    assert not crew.failed.ready()
+    assert "part/job died: ValueError" in caplog.text
+
+
+def test_stop_ends_all_and_is_no_failure() -> None:
+    crew = Crew("part")
+    crew.spawn_vital("owner", gevent.sleep, 60)
+    crew.spawn("job", gevent.sleep, 60)
+    gevent.sleep(0)
+    assert len(crew) == 2
+    crew.stop()
+    assert len(crew) == 0
+    assert not crew.failed.ready()
+
+
+def test_a_crew_forgets_those_who_are_done() -> None:
+    crew = Crew("part")
+    for _ in range(100):
+        crew.spawn("job", lambda: None)
+    gevent.sleep(0.01)
+    assert len(crew) == 0
+
+
+def test_offload_runs_in_another_thread_while_the_hub_goes_on() -> None:
+    turns = 0
+
+    def count() -> None:
+        nonlocal turns
+        while True:
+            gevent.sleep(0.001)
+            turns += 1
+
+    counter = gevent.spawn(count)
+    assert offload(threading.get_ident) != threading.get_ident()
+    offload(time.sleep, 0.1)
+    assert turns > 10
+    counter.kill()
+
+
+def test_what_an_offloaded_function_raises_is_raised_here_and_printed_nowhere(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(ValueError, match="as if it had a bug"):
+        offload(fail)
+    gevent.sleep(0.01)
+    assert capfd.readouterr().err == ""
+
+
+def test_within_leaves_a_block_quietly_and_lets_errors_pass() -> None:
+    began = time.monotonic()
+    with within(0.05):
+        gevent.sleep(60)
+    assert time.monotonic() - began < 5
+    with pytest.raises(ValueError, match="mine"), within(5):
+        raise ValueError("mine")
+    with within(None):
+        pass
+
+
+def test_backoff_doubles_up_to_its_limit_and_begins_anew() -> None:
+    backoff = Backoff(1, 5)
+    waits = [backoff.next_s() for _ in range(5)]
+    for wait, most in zip(waits, (1, 2, 4, 5, 5), strict=True):
+        assert most / 2 <= wait <= most
+    backoff.reset()
+    assert backoff.next_s() <= 1
+
+
+def test_the_watchdog_measures_a_stall_and_names_its_line(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    watchdog = Watchdog(report_s=0.1)
+    watchdog.start()
+    gevent.sleep(0.15)
+    with caplog.at_level(logging.WARNING):
+        time.sleep(0.6)  # blocks the hub, on purpose
+        gevent.sleep(0.15)
+    watchdog.stop()
+    assert 0.4 < watchdog.longest_s < 5
+    assert watchdog.stalls == 1
+    assert "blocks the hub, on purpose" in caplog.text
