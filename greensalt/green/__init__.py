@@ -84,6 +84,7 @@ class Crew:
         """Kill the members, the last one started first, and wait until they are gone."""
         self._stopping = True
         gevent.killall(list(reversed(self._members)), timeout=timeout_s)
+        self._members = [member for member in self._members if not member.dead]
 
 
 def offload(fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
