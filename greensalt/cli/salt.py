@@ -93,8 +93,12 @@ def _with_config(args: Namespace) -> int:
     else:
         logging.basicConfig(format="[%(levelname)-8s] %(message)s", level=logging.WARNING)
 
+    from gevent import get_hub
+
     from greensalt.cli.saltrun import Run
 
+    # Ctrl-C is our business: the hub would print it.
+    get_hub().NOT_ERROR += (KeyboardInterrupt,)
     run = Run(args, config)
     try:
         return _chosen(run, args)()
