@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import builtins
 import logging
-import platform
 import random
 import secrets
 import string
-import sys
-import time
 import traceback
-from importlib import metadata
 from typing import Any
 
 import gevent
@@ -22,13 +18,12 @@ from greensalt.errors import CommandExecutionError
 from greensalt.green import offload
 from greensalt.minion.arguments import without_pub
 from greensalt.minion.context import Context
+from greensalt.modules import _numbers, _versions
 from greensalt.modules.config import option
 
 GREEN = True
 
 log = logging.getLogger(__name__)
-
-DEPENDENCIES = ("gevent", "greenlet", "msgpack", "orjson", "psutil", "pycryptodome", "PyYAML")
 
 
 def ping() -> bool:
@@ -92,26 +87,7 @@ def versions_information() -> dict[str, dict[str, str]]:
 
         greensalt-cli '*' test.versions_information
     """
-    return {
-        "Greensalt Version": {"Greensalt": greensalt.__version__},
-        "Dependency Versions": {
-            "Python": sys.version.replace("\n", " "),
-            **{name: _installed(name) for name in DEPENDENCIES},
-        },
-        "System Versions": {
-            "machine": platform.machine(),
-            "release": platform.release(),
-            "system": platform.system(),
-            "version": platform.version(),
-        },
-    }
-
-
-def _installed(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return "Not Installed"
+    return _versions.information()
 
 
 def versions_report() -> str:
@@ -121,12 +97,7 @@ def versions_report() -> str:
 
         greensalt-cli '*' test.versions_report
     """
-    lines = []
-    for title, versions in versions_information().items():
-        width = max(map(len, versions))
-        lines += [f"{title}:", *(f"{name:>{width}}: {value}" for name, value in versions.items())]
-        lines.append(" ")
-    return "\n".join(lines)
+    return _versions.report()
 
 
 def conf_test(*, context: Context) -> Any:
@@ -242,15 +213,7 @@ def fib(num: int) -> tuple[int, float]:
     num = int(num)
     if num < 0:
         raise ValueError("Negative number is not allowed!")
-    return offload(_fib, num)
-
-
-def _fib(num: int) -> tuple[int, float]:
-    start = time.monotonic()
-    earlier, current = 0, 1
-    for _ in range(num):
-        earlier, current = current, earlier + current
-    return earlier, time.monotonic() - start
+    return offload(_numbers.fibonacci, num)
 
 
 def collatz(start: int) -> tuple[list[int], float]:
@@ -263,16 +226,7 @@ def collatz(start: int) -> tuple[list[int], float]:
     start = int(start)
     if start < 1:
         raise ValueError("The Collatz conjecture is about numbers above 0")
-    return offload(_collatz, start)
-
-
-def _collatz(number: int) -> tuple[list[int], float]:
-    begin = time.monotonic()
-    steps = []
-    while number != 1:
-        steps.append(number)
-        number = number * 3 + 1 if number % 2 else number // 2
-    return steps, time.monotonic() - begin
+    return offload(_numbers.collatz, start)
 
 
 def outputter(data: Any) -> Any:
