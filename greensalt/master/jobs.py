@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import OrderedDict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -36,6 +36,7 @@ from greensalt.transport.bus import EventPublisher
 from greensalt.transport.publish import Pusher
 from greensalt.wire import tags
 from greensalt.wire.envelope import publish_frame
+from greensalt.wire.ids import BROADCAST_TOPIC, publish_topic
 from greensalt.wire.jid import JidClock, is_jid
 
 log = logging.getLogger(__name__)
@@ -145,7 +146,7 @@ class Jobs:
                 "missing": missing,
             },
         )
-        self.send(self._publish_load(user, jid, load))
+        self.send(self._publish_load(user, jid, load), minions)
         return {"jid": jid, "minions": minions, "missing": missing}
 
     def _check_jid(self, user: str, jid: object) -> None:
@@ -193,8 +194,17 @@ class Jobs:
             publish["start_event"] = True
         return publish
 
-    def send(self, publish: dict[str, Any]) -> None:
-        """Number, encrypt and sign a job and hand it to the Publisher."""
+    def send(self, publish: dict[str, Any], minions: Collection[str]) -> None:
+        """Number, encrypt and sign a job and hand it to the Publisher.
+
+        With `zmq_filtering` it goes to the topics of `minions` where the id alone decides, else to
+        the one that all listen to (docs/protocol.md 5.1).
+        """
+        topics = [b""]
+        if self._config.zmq_filtering:
+            by_id = publish["tgt_type"] in BY_ID
+            names = map(publish_topic, minions) if by_id else [BROADCAST_TOPIC]
+            topics = [name.encode() for name in names]
         with self._in_order:
             numbered = {**publish, "serial": self._publish_key.next_serial()}
             packet = self._publish_key.crypticle.dumps(numbered)
@@ -204,7 +214,8 @@ class Jobs:
                 frame = publish_frame(packet, sig, algo)
             else:
                 frame = publish_frame(packet, None, None)
-            self._pusher.push([frame])
+            for topic in topics:
+                self._pusher.push([topic, frame] if topic else [frame])
             self.published += 1
         self._bus.fire(tags.job_publish(publish["jid"]), publish)
 
@@ -215,7 +226,7 @@ class Jobs:
         job = self._job(self._config.user, jid, load, sorted(self._roster.ids()), [])
         self._store.add_job(job)
         self._remember(job)
-        self.send(self._publish_load(self._config.user, jid, load))
+        self.send(self._publish_load(self._config.user, jid, load), job.minions)
 
     def _refused(self, load: Mapping[str, Any], error: GreensaltError) -> None:
         jid = load.get("jid")
