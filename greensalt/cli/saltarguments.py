@@ -136,8 +136,8 @@ def build_parser() -> ArgumentParser:
     add("--version", action="store_true", help="print the version and exit")
     add("-V", "--versions-report", action="store_true", help="versions of everything used")
     add("-c", "--config-dir", type=Path, metavar="DIR", help="directory of the master's config")
-    add("-t", "--timeout", type=_seconds, metavar="S", help="then silent minions are asked (5)")
-    add("--gather-job-timeout", type=_seconds, metavar="S", help="how long they may take (10)")
+    add("-t", "--timeout", type=seconds, metavar="S", help="then silent minions are asked (5)")
+    add("--gather-job-timeout", type=seconds, metavar="S", help="how long they may take (10)")
     add("-s", "--static", action="store_true", help="print all results at the end, as one")
     add("-p", "--progress", action="store_true", help="show the progress when piped, too")
     add("--async", dest="asynchronous", action="store_true", help="print the jid, do not wait")
@@ -183,7 +183,7 @@ def _add_job(parser: ArgumentParser) -> None:
 def _add_batch(parser: ArgumentParser) -> None:
     add = parser.add_argument_group("batches").add_argument
     add("-b", "--batch", "--batch-size", metavar="N", help="on N or N%% of the minions at a time")
-    add("--batch-wait", type=_seconds, metavar="S", help="pause before the next one's turn")
+    add("--batch-wait", type=seconds, metavar="S", help="pause before the next one's turn")
     add("--batch-safe-limit", type=int, metavar="N", help="in batches from so many minions on")
     add("--batch-safe-size", default="8", metavar="N", help="the size of those (8)")
     add("--failhard", action="store_true", help="begin no other minion after a failure")
@@ -212,7 +212,7 @@ def _add_output(parser: ArgumentParser) -> None:
     add("--force-color", "--force-colour", action="store_true", help="use colours when piped, too")
     modes = ", ".join(STATE_OUTPUTS[:4])
     add("--state-output", "--state_output", choices=STATE_OUTPUTS, metavar="MODE", help=modes)
-    add("--state-verbose", "--state_verbose", type=_boolean, metavar="BOOL", help="fine ones too")
+    add("--state-verbose", "--state_verbose", type=boolean, metavar="BOOL", help="fine ones too")
     add("--output-diff", action="store_true", help="only states that changed something")
 
 
@@ -227,14 +227,14 @@ def _split(words: Sequence[str], separator: str) -> list[list[str]]:
     return groups
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
     value = float(text)
     if not 0 <= value < 1e9:
         raise ValueError
     return value
 
 
-def _boolean(text: str) -> bool:
+def boolean(text: str) -> bool:
     words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
     if text.lower() not in words:
         raise ValueError

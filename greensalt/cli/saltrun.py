@@ -26,7 +26,7 @@ STEP_S: Final = 0.5
 class Run:
     """Everything between the parsed command line and the exit code.
 
-    `jid` is known from the moment the job is published, for `interrupted`.
+    `jid` is known from before the job is published, for `interrupted`.
     """
 
     def __init__(self, args: Namespace, config: ClientConfig) -> None:
@@ -137,21 +137,21 @@ class Run:
     # -- inside ------------------------------------------------------------------------------
 
     def _start(self, tgt: str | list[str], kind: str) -> JobWatch | Published:
+        self.jid = self._client.valid_jid()
         watch = self._client.start(
             tgt,
             self._words.fun,
             self._words.args,
             kind,
+            jid=self.jid,
             timeout_s=self._args.timeout,
             ret=self._args.returner,
             options=self._options,
         )
-        if isinstance(watch, JobWatch):
-            self.jid = watch.jid
-            if self._args.verbose:
-                watch.on_running = lambda minion_id: self._screen.note(
-                    f"Execution is still running on {minion_id}"
-                )
+        if isinstance(watch, JobWatch) and self._args.verbose:
+            watch.on_running = lambda minion_id: self._screen.note(
+                f"Execution is still running on {minion_id}"
+            )
         return watch
 
     def _watch_on(self, tgt: str | list[str], kind: str) -> int:

@@ -67,12 +67,19 @@ class Screen:
 
     def documentation(self, docs: dict[str, Any]) -> None:
         """Print the documentation of functions by name."""
+        from inspect import cleandoc
+        from textwrap import indent
+
+        from greensalt.client.outputters.ansi import harmless
+
         if self._out not in (None, "nested", "txt"):
             self.show({name: docs[name] for name in sorted(docs)})
             return
         for name in sorted(docs):
             if docs[name]:
-                self.line(f"{name}:\n{docs[name]}\n")
+                # Docstrings are written in two ways: the first line indented, or not.
+                text = indent(cleandoc(harmless(str(docs[name]))), "    ")
+                self.line(f"{harmless(name)}:\n\n{text}\n")
 
     def line(self, text: str = "") -> None:
         """A line of text among the results."""

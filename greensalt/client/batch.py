@@ -155,11 +155,13 @@ class Batch:
 
     def _first_step(self, minions: list[str]) -> JobWatch | None:
         self._tell(minions)
+        self.jid = self._client.valid_jid()
         watch = self._client.start(
             minions,
             self._fun,
             self._arg,
             "list",
+            jid=self.jid,
             timeout_s=self._timeout_s,
             ret=self._ret,
             kwarg=self._kwarg,
@@ -167,8 +169,8 @@ class Batch:
         )
         if not isinstance(watch, JobWatch):
             log.error("the master refused the batch: %s", watch.error)
+            self.jid = ""
             return None
-        self.jid = watch.jid
         return watch
 
     def _publish(self, watch: JobWatch, minions: list[str]) -> None:

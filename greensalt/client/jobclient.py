@@ -89,7 +89,7 @@ class JobClient:
         The subscription to the job's events is live before the job is sent. Minions that have not
         returned after `timeout_s` are asked whether they still run it, or else given up.
         """
-        jid = self._valid_jid(jid)
+        jid = self.valid_jid(jid)
         bus = self._subscribed(jid)
         try:
             published = self.publish(
@@ -130,7 +130,7 @@ class JobClient:
         """Publish a job and leave it to itself."""
         tgt, tgt_type = self._target(tgt, tgt_type)
         args = _arguments(fun, arg, kwarg)
-        load = _load(tgt, fun, args, tgt_type, ret, self._valid_jid(jid), dict(options or {}))
+        load = _load(tgt, fun, args, tgt_type, ret, self.valid_jid(jid), dict(options or {}))
         return self._link.publish(load)
 
     def _watch(
@@ -154,7 +154,7 @@ class JobClient:
         )
 
     def _find_job(self, jid: str, minions: list[str]) -> Published:
-        load = _load(minions, FIND_JOB, [jid], "list", "", self._valid_jid(""), {})
+        load = _load(minions, FIND_JOB, [jid], "list", "", self.valid_jid(), {})
         return self._link.publish_once(load)
 
     def _subscribed(self, jid: str) -> BusClient | None:
@@ -179,7 +179,8 @@ class JobClient:
             return None
         return bus
 
-    def _valid_jid(self, jid: str) -> str:
+    def valid_jid(self, jid: str = "") -> str:
+        """`jid` if it is one, a new one for ""; raises TargetError."""
         if not jid:
             return self._clock.next(datetime.now(UTC))
         if not is_jid(jid):
