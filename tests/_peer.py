@@ -27,7 +27,7 @@ from greensalt.wire.envelope import (
     parse_reply,
 )
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 60.0
 
 
 @cache

@@ -28,6 +28,7 @@ from tests._daemons import (
     StockMinion,
     short_dir,
 )
+from tests._peer import Peer
 from tools.bench import fleet, processes
 
 CLI_RUNS = 15
@@ -74,18 +75,18 @@ def measure(
             figures["idle master, MiB"] = processes.memory_mib(master.child.pid)
             figures["idle minion, MiB"] = processes.memory_mib(minion.child.pid)
             figures["idle master, % of a core"] = _idle_percent(master.child.pid)
-        minions = fleet.sign_in(args.minions, master.ret_port, where / "fleet")
+        minions = fleet.sign_in(args.minions, master.ret_port)
         figures.update(_returns(master, minions, args.rounds))
     return figures
 
 
-def _returns(master: Master, minions: list[fleet.Minion], rounds: int) -> dict[str, float]:
+def _returns(master: Master, minions: list[Peer], rounds: int) -> dict[str, float]:
     """CPU of the master, publish included, per return of `rounds` jobs to emulated minions."""
     key = (master.cache_dir / ".root_key").read_text()
-    fleet.run_job(minions, master.ret_port, key)  # warm
+    fleet.run_job(minions, key)  # warm
     before, began, count = processes.cpu_s(master.child.pid), time.monotonic(), 0
     for _ in range(rounds):
-        count += fleet.run_job(minions, master.ret_port, key)
+        count += fleet.run_job(minions, key)
     used, took = processes.cpu_s(master.child.pid) - before, time.monotonic() - began
     return {
         "CPU of the master per return, ms": used / count * 1e3,
