@@ -29,7 +29,7 @@ def setval(key: Any, val: Any, false_unsets: bool = False, permanent: bool = Fal
         return False
     try:
         os.environ[key] = val
-    except ValueError:
+    except (ValueError, OSError):
         return False
     return os.environ[key]
 

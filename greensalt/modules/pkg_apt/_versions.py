@@ -84,7 +84,14 @@ def latest_version(*names: str, context: Context, **kwargs: Any) -> Any:
     return found[names[0]] if len(names) == 1 else found
 
 
-available_version = latest_version
+def available_version(*names: str, context: Context, **kwargs: Any) -> Any:
+    """Do what `pkg.latest_version` does.
+
+    CLI Example:
+
+        greensalt-cli '*' pkg.available_version <package name>
+    """
+    return latest_version(*names, context=context, **kwargs)
 
 
 def _candidates(policy: str) -> dict[str, str]:
