@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, HelpFormatter, Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, NoReturn
@@ -130,6 +130,8 @@ def build_parser() -> ArgumentParser:
         usage="greensalt-cli [options] '<target>' <function> [arguments]",
         description="Run a function on minions and print what they return.",
         allow_abbrev=False,
+        # A formatter is made for every flag; without a width each would look for the terminal's.
+        formatter_class=lambda prog: HelpFormatter(prog, max_help_position=32, width=100),
     )
     parser.add_argument("words", nargs="*", metavar="TARGET FUNCTION ARGUMENTS")
     add = parser.add_argument
