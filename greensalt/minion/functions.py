@@ -25,7 +25,8 @@ class LoadedFunction:
     """A function that jobs may call.
 
     `keywords` are the names that may be given as keyword arguments, `takes_any` whether all others
-    may, too (`**kwargs`); `green` says that it never blocks, so it runs in the job's greenlet.
+    may, too (`**kwargs`); `green` says that it never blocks, so it runs in the job's greenlet;
+    `outputter` names the form in which a command line should show the result.
     """
 
     name: str
@@ -69,11 +70,12 @@ def public_functions(module: ModuleType, name: str) -> dict[str, LoadedFunction]
 
     That is what `__all__` lists, or else the functions defined in the module itself without a
     leading underscore. `__func_alias__` renames; otherwise a trailing underscore is dropped, so
-    that `list_` can be called as `list`.
+    that `list_` can be called as `list`. `__outputter__` names outputters by function.
     """
     listed = getattr(module, "__all__", None)
     aliases = getattr(module, "__func_alias__", {})
     green = getattr(module, "GREEN", False) is True
+    outputters = getattr(module, "__outputter__", {})
     found: dict[str, LoadedFunction] = {}
     for attribute, value in sorted(vars(module).items()):
         if attribute.startswith("_") or attribute in HOOKS or not inspect.isroutine(value):
@@ -81,11 +83,14 @@ def public_functions(module: ModuleType, name: str) -> dict[str, LoadedFunction]
         if attribute not in listed if listed is not None else value.__module__ != module.__name__:
             continue
         full = f"{name}.{aliases.get(attribute) or attribute.rstrip('_')}"
-        found[full] = describe(full, value, green=green)
+        outputter = outputters.get(attribute.rstrip("_"))
+        found[full] = describe(full, value, green=green, outputter=outputter)
     return found
 
 
-def describe(name: str, fn: Callable[..., Any], *, green: bool) -> LoadedFunction:
+def describe(
+    name: str, fn: Callable[..., Any], *, green: bool, outputter: str | None = None
+) -> LoadedFunction:
     """Learn from a function's signature what may be given to it."""
     keywords: list[str] = []
     defaults: list[Any] = []
@@ -111,7 +116,7 @@ def describe(name: str, fn: Callable[..., Any], *, green: bool) -> LoadedFunctio
         varargs=varargs,
         wants_context=wants_context,
         doc=fn.__doc__,
-        outputter=getattr(fn, "__outputter__", None),
+        outputter=outputter,
     )
 
 

@@ -23,11 +23,38 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+class _Errand:
+    """What one native thread does for one greenlet, and what it has asked the hub for."""
+
+    def __init__(self) -> None:
+        self._cancelled = False
+        self._helpers: set[gevent.Greenlet[..., Any]] = set()
+
+    def start(self, done: Future[Any], fn: Callable[..., Any], args: Any, kwargs: Any) -> None:
+        """Run fn in a greenlet of the hub; called on the hub."""
+        if self._cancelled:
+            done.set_exception(gevent.GreenletExit("the job has been ended"))
+            return
+        helper = gevent.spawn(_settle, done, fn, args, kwargs)
+        self._helpers.add(helper)
+        helper.rawlink(self._helpers.discard)
+
+    def cancel(self) -> None:
+        """End what runs on the hub, and let nothing more begin; called on the hub."""
+        self._cancelled = True
+        for helper in list(self._helpers):
+            helper.kill(block=False)
+
+
 class Home:
     """The hub that a minion lives on, and native threads beside it. Make it on that hub.
 
     `run(fn, ...)` runs fn on the hub wherever it is called from; `aside(fn, ...)` in a native
     thread. Both wait for the result, and what fn raises is raised to the caller.
+
+    A native thread can't be interrupted. When the greenlet that waits for one is killed, whatever
+    the thread has going on the hub (a command, a request) is killed with it, and the thread gets
+    GreenletExit for this and for each further call.
     """
 
     def __init__(self, most_threads: int = MOST_THREADS) -> None:
@@ -35,6 +62,7 @@ class Home:
         self._hub = HubCalls()
         self._most_threads = most_threads
         self._pool: ThreadPool | None = None
+        self._local = threading.local()
 
     def is_here(self) -> bool:
         """Whether the caller is on the hub's own thread."""
@@ -44,7 +72,9 @@ class Home:
         if self.is_here():
             return fn(*args, **kwargs)
         done: Future[T] = Future()
-        self._hub.call(gevent.spawn, _settle, done, fn, args, kwargs)
+        # A thread that somebody else started has no errand: nothing ends it early.
+        errand = getattr(self._local, "errand", None) or _Errand()
+        self._hub.call(errand.start, done, fn, args, kwargs)
         return done.result()
 
     def aside(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -54,8 +84,23 @@ class Home:
             self._pool = ThreadPool(self._most_threads)
         # The outcome travels as a value: gevent's pool would print a traceback besides raising it.
         done: Future[T] = Future()
-        self._pool.apply(_settle, (done, fn, args, kwargs))
+        errand = _Errand()
+        try:
+            self._pool.apply(self._go, (errand, done, fn, args, kwargs))
+        except BaseException:
+            errand.cancel()
+            raise
         return done.result()
+
+    def _go(
+        self, errand: _Errand, done: Future[Any], fn: Callable[..., Any], args: Any, kwargs: Any
+    ) -> None:
+        """Run fn in this native thread."""
+        self._local.errand = errand
+        try:
+            _settle(done, fn, args, kwargs)
+        finally:
+            self._local.errand = None
 
 
 def _settle(done: Future[T], fn: Callable[..., T], args: Any, kwargs: Any) -> None:

@@ -15,6 +15,8 @@ from greensalt.modules._data import DELIMITER, MISSING, choose, is_true, travers
 
 GREEN = True
 
+__outputter__ = {"items": "nested", "item": "nested", "setval": "nested"}
+
 HIDDEN: Final = {
     "domain": "DOMAINNAME",
     "fqdn": "MINION.DOMAINNAME",

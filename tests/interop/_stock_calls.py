@@ -52,7 +52,8 @@ def run(minion: Any, load: dict[str, Any]) -> dict[str, Any]:
     several = isinstance(full["fun"], list)
     entry = minion._thread_multi_return if several else minion._thread_return
     entry(minion, minion.opts, full)
-    return {name: returned[0].get(name) for name in FIELDS}
+    final = minion._prepare_return_pub(returned[0])
+    return {name: final.get(name) for name in FIELDS}
 
 
 def main() -> None:

@@ -43,6 +43,15 @@ def waits(seconds):
 def asks(*, context): return context.call("test.echo", context.call("grains.get", "os"))
 def tells(*, context): return context.fire_master("tag", {"a": 1})
 def sets(code, *, context): context.retcode = code; return "done"
+def commands(file, *, context):
+    try:
+        context.call("cmd.run", f"echo $$ > {file}; sleep 60", python_shell=True)
+    finally:
+        with open(file + ".ended", "w") as out:
+            try:
+                out.write(str(context.call("test.ping")))
+            except BaseException as error:
+                out.write(type(error).__name__)
 def calls_missing(*, context): return context.call("no.such")
 '''
 
@@ -208,6 +217,27 @@ def test_a_greenlet_that_is_killed_runs_no_further(caller: Caller) -> None:
     gevent.sleep(0.05)
     job.kill()
     assert isinstance(job.value, gevent.GreenletExit)
+
+
+def test_a_killed_job_ends_the_commands_of_its_thread_and_then_the_thread(
+    caller: Caller, tmp_path: Path
+) -> None:
+    file, ended = tmp_path / "pid", tmp_path / "pid.ended"
+    job = gevent.spawn(caller.job, "own.commands", str(file))
+    with gevent.Timeout(5):
+        while not (file.exists() and file.read_text()):
+            gevent.sleep(0.01)
+        job.kill()
+        while Path(f"/proc/{file.read_text().strip()}").exists():
+            gevent.sleep(0.01)
+        while not (ended.exists() and ended.read_text()):
+            gevent.sleep(0.01)
+    assert ended.read_text() == "GreenletExit"
+
+
+def test_a_module_may_name_the_outputters_of_its_functions(caller: Caller) -> None:
+    assert caller.job("grains.items").out == "nested"
+    assert caller.job("grains.get", "os").out is None
 
 
 def test_results_that_the_wire_cannot_carry_become_text(caller: Caller) -> None:
