@@ -65,7 +65,7 @@ class Master:
         self.watchdog = Watchdog()
         self._stopped: AsyncResult[str | None] = AsyncResult()
         self._crew = Crew("master")
-        self._stops: list[tuple[str, object]] = []
+        self._stops: list[tuple[str, Callable[[], object]]] = []
 
     def start(self) -> None:
         """Open everything, the public ports last."""
@@ -104,10 +104,12 @@ class Master:
         """Stop the parts in reverse order."""
         while self._stops:
             name, close = self._stops.pop()
+            begun = time.monotonic()
             try:
-                close()  # type: ignore[operator]  # a list of different signatures
+                close()
             except Exception:
                 log.exception("%s did not stop cleanly", name)
+            log.debug("%s stopped in %.0f ms", name, (time.monotonic() - begun) * 1e3)
         self.watchdog.stop()
         offload(self.context.destroy, 0)  # a start that failed half-way leaves sockets behind
         log.info("stopped")
@@ -232,7 +234,7 @@ class Master:
         self.sessions.forget(minion_id)
         self.cache.forget(minion_id)
 
-    def _on_close(self, name: str, close: object) -> None:
+    def _on_close(self, name: str, close: Callable[[], object]) -> None:
         self._stops.append((name, close))
 
     def _watch(self, failed: AsyncResult[str]) -> None:
