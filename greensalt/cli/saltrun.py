@@ -10,11 +10,11 @@ from greensalt.cli.main import EX_GENERIC, EX_OK
 from greensalt.cli.saltarguments import Words, job_options, read_words, tgt_type
 from greensalt.cli.saltscreen import HINT, Screen, look_up
 from greensalt.client.jobclient import JobClient
-from greensalt.client.watch import JobWatch
 
 if TYPE_CHECKING:
     from greensalt.client.batch import Batch
-    from greensalt.client.link import Published, Result
+    from greensalt.client.link import Result
+    from greensalt.client.watch import JobWatch
     from greensalt.config import ClientConfig
 
 EX_NO_RETURN: Final = 2
@@ -95,17 +95,17 @@ class Run:
         """Merge what the minions know about functions."""
         docs: dict[str, Any] = {}
         watch = self._start(self._words.tgt, tgt_type(self._args))
-        if isinstance(watch, JobWatch):
-            for result in watch:
-                if isinstance(result.ret, dict):
-                    docs.update(result.ret)
-                else:
-                    self._screen.note(f"{result.id}: {result.ret}")
-            self._screen.documentation(docs)
-            return EX_OK
-        self._screen.line(NO_MINIONS)
-        self._screen.note("No minions found to gather docs from")
-        return EX_NO_RETURN
+        if not watch.jid:
+            self._screen.line(NO_MINIONS)
+            self._screen.note("No minions found to gather docs from")
+            return EX_NO_RETURN
+        for result in watch:
+            if isinstance(result.ret, dict):
+                docs.update(result.ret)
+            else:
+                self._screen.note(f"{result.id}: {result.ret}")
+        self._screen.documentation(docs)
+        return EX_OK
 
     def batch(self) -> int:
         """Run the job on some minions at a time."""
@@ -136,7 +136,7 @@ class Run:
 
     # -- inside ------------------------------------------------------------------------------
 
-    def _start(self, tgt: str | list[str], kind: str) -> JobWatch | Published:
+    def _start(self, tgt: str | list[str], kind: str) -> JobWatch:
         self.jid = self._client.valid_jid()
         watch = self._client.start(
             tgt,
@@ -148,7 +148,7 @@ class Run:
             ret=self._args.returner,
             options=self._options,
         )
-        if isinstance(watch, JobWatch) and self._args.verbose:
+        if self._args.verbose:
             watch.on_running = lambda minion_id: self._screen.note(
                 f"Execution is still running on {minion_id}"
             )
@@ -156,7 +156,7 @@ class Run:
 
     def _watch_on(self, tgt: str | list[str], kind: str) -> int:
         watch = self._start(tgt, kind)
-        if not isinstance(watch, JobWatch):
+        if not watch.jid:
             return self._nobody(watch.error)
         self._announce()
         try:

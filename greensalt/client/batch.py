@@ -14,12 +14,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from greensalt.client.watch import JobWatch
 from greensalt.errors import SaltInvocationError
 
 if TYPE_CHECKING:
     from greensalt.client.jobclient import JobClient
     from greensalt.client.link import Result
+    from greensalt.client.watch import JobWatch
 
 log = logging.getLogger(__name__)
 
@@ -100,9 +100,8 @@ class Batch:
             timeout_s=self._client.config.gather_job_timeout,
             ask_silent=False,
         )
-        if isinstance(watch, JobWatch):
-            self.up = sorted(result.id for result in watch)
-            self.down = sorted(watch.silent.union(watch.missing))
+        self.up = sorted(result.id for result in watch)
+        self.down = sorted(watch.silent.union(watch.missing))
 
     def __iter__(self) -> Iterator[Result]:
         if not self.up and not self.down:
@@ -167,7 +166,7 @@ class Batch:
             kwarg=self._kwarg,
             options=self._options,
         )
-        if not isinstance(watch, JobWatch):
+        if not watch.jid:
             log.error("the master refused the batch: %s", watch.error)
             self.jid = ""
             return None

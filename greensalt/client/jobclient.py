@@ -83,8 +83,8 @@ class JobClient:
         kwarg: Mapping[str, Any] | None = None,
         options: Mapping[str, Any] | None = None,
         ask_silent: bool = True,
-    ) -> JobWatch | Published:
-        """Publish a job and watch it; without any minion in the target the refused `Published`.
+    ) -> JobWatch:
+        """Publish a job and watch it.
 
         The subscription to the job's events is live before the job is sent. Minions that have not
         returned after `timeout_s` are asked whether they still run it, or else given up.
@@ -99,10 +99,9 @@ class JobClient:
             if bus is not None:
                 bus.close()
             raise
-        if not published.jid:
-            if bus is not None:
-                bus.close()
-            return published
+        if not published.jid and bus is not None:
+            bus.close()
+            bus = None
         gather_s = (options or {}).get("gather_job_timeout")
         return self._watch(published, bus, timeout_s, gather_s, ask_silent=ask_silent)
 

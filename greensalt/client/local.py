@@ -11,7 +11,6 @@ from typing import Any
 
 from greensalt.client.jobclient import FIND_JOB, Arguments, Function, JobClient, Target
 from greensalt.client.link import Result
-from greensalt.client.watch import JobWatch
 
 
 class LocalClient(JobClient):
@@ -95,8 +94,6 @@ class LocalClient(JobClient):
         watch = self.start(
             tgt, fun, arg, tgt_type, timeout_s=timeout, ret=ret, kwarg=kwarg, options=kwargs
         )
-        if not isinstance(watch, JobWatch):
-            return
         for result in watch:
             yield {result.id: _full(result)}
         for minion_id in sorted(watch.silent | set(watch.missing)):
@@ -119,8 +116,6 @@ class LocalClient(JobClient):
         watch = self.start(
             tgt, fun, arg, tgt_type, timeout_s=timeout, ret=ret, kwarg=kwarg, options=kwargs
         )
-        if not isinstance(watch, JobWatch):
-            return
         try:
             while not watch.done:
                 results = watch.step(0.1)
@@ -235,9 +230,7 @@ class LocalClient(JobClient):
         timeout_s: float | None,
         **more: Any,
     ) -> Iterator[Result]:
-        watch = self.start(tgt, fun, arg, tgt_type, timeout_s=timeout_s, **more)
-        if isinstance(watch, JobWatch):
-            yield from watch
+        yield from self.start(tgt, fun, arg, tgt_type, timeout_s=timeout_s, **more)
 
 
 def _shown(result: Result) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Final, Protocol
 import gevent
 
 from greensalt.client.link import Page, Published, Result
-from greensalt.errors import RequestTimeout, TransportError
+from greensalt.errors import GreensaltError, RequestTimeout, StoreError, TransportError
 from greensalt.wire import tags
 
 log = logging.getLogger(__name__)
@@ -52,6 +52,7 @@ class _Check:
 class JobWatch:
     """One published job. Iterate over it for the results, each as soon as the master has it.
 
+    A job that no minion matches has no `jid`, the reason in `error`, and ends at once.
     `minions` are the expected ones, `missing` those the master knows no key of. After the end
     `silent` holds the minions that did not return. `on_running` is called with the id of a minion
     that says it still works on the job. Without `find_job` silent minions are not asked.
@@ -69,6 +70,7 @@ class JobWatch:
         look_first: bool = False,
     ) -> None:
         self.jid = published.jid
+        self.error = published.error
         self.missing = list(published.missing)
         self.minions: set[str] = set()
         self.returned: set[str] = set()
@@ -84,7 +86,7 @@ class JobWatch:
         self._check: _Check | None = None
         self._cursor = 0
         # Events of a job that was published after the subscription tell of its first return.
-        self._due = look_first or bus is None
+        self._due = bool(published.jid) and (look_first or bus is None)
         self._check_due = False
         self._look_at = time.monotonic() + POLL_S
         self._blind_poll_s = FIRST_BLIND_POLL_S
@@ -201,18 +203,25 @@ class JobWatch:
         try:
             page = self._follow(jid, cursor)
         except RequestTimeout as error:
-            now = time.monotonic()
-            if self._lost_since is None:
-                self._lost_since = now
-                log.warning("%s; waiting for the master to come back", error)
-            elif now - self._lost_since > LOST_S:
-                raise TransportError(
-                    f"the master has been away for {LOST_S:g} s while job {jid} was running"
-                ) from error
+            self._lost(error)
+            return None
+        except StoreError as error:  # a full disk, say: the store works again when the disk does
+            self._lost(error)
+            gevent.sleep(POLL_S)
             return None
         if self._lost_since is not None:
             self._back_after(time.monotonic() - self._lost_since)
         return page
+
+    def _lost(self, error: GreensaltError) -> None:
+        now = time.monotonic()
+        if self._lost_since is None:
+            self._lost_since = now
+            log.warning("%s; waiting for the master to come back", error)
+        elif now - self._lost_since > LOST_S:
+            raise TransportError(
+                f"the master has been away for {LOST_S:g} s while job {self.jid} was running"
+            ) from error
 
     def _back_after(self, away_s: float) -> None:
         self._lost_since = None

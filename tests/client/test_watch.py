@@ -14,7 +14,7 @@ from gevent.queue import Empty, Queue
 from greensalt.client import watch as watching
 from greensalt.client.link import Page, Published, Result
 from greensalt.client.watch import JobWatch
-from greensalt.errors import RequestTimeout, TransportError
+from greensalt.errors import RequestTimeout, StoreError, TransportError
 
 JID = "20261122192410230816"
 FIND_JID = "20261122192410230900"
@@ -329,6 +329,24 @@ def test_a_master_that_restarts_in_the_middle_costs_time_but_no_result(
     assert master.finds == []
     master.add("a")
     master.add("b")
+    assert ids(list(watch)) == ["a", "b"]
+
+
+def test_a_store_that_fails_for_a_moment_costs_time_but_no_result(
+    master: ScriptedMaster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "POLL_S", 0.02)
+    failures = [StoreError("database or disk is full")] * 3
+
+    def follow(jid: str, after: int) -> Page:
+        if failures:
+            raise failures.pop()
+        return master.follow(jid, after)
+
+    master.add("a")
+    master.add("b")
+    watch = watch_of(master, None)
+    watch._follow = follow
     assert ids(list(watch)) == ["a", "b"]
 
 
