@@ -219,6 +219,7 @@ class _Watch:
         except BaseException:
             _kill_group(process, signal.SIGKILL)
             process.wait()
+            _close_pipes(process)
             raise
         self._handed_over = False
 

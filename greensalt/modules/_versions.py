@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import sys
-from importlib import metadata
 
 import greensalt
 
@@ -32,6 +31,9 @@ def information() -> dict[str, dict[str, str]]:
 
 
 def _installed(name: str) -> str:
+    # Imported late: it is large, and test.ping needs none of it.
+    from importlib import metadata
+
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
