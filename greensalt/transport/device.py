@@ -3,7 +3,8 @@
 The device greenlet owns the ROUTER (`clients`, tcp:4506) and the DEALER (`workers`, ipc and
 inproc). Workers inside the process take requests from its shared queue, so that no request waits
 behind a busy worker; what exceeds `local_queue` goes over the DEALER to REP workers in other
-processes, when there are any. A full queue stops reading: TCP pushes back to the peers.
+processes, when there are any. A full queue, in requests or in bytes, stops reading: TCP pushes back
+to the peers.
 
 Source: docs/architecture.md, "The request path".
 """
@@ -44,6 +45,11 @@ log = logging.getLogger(__name__)
 Handle = Callable[[bytes], bytes]
 
 MAX_HOPS = 8  # frames before the empty one that a request may carry
+# Messages that libzmq keeps for one peer, in and out. A peer that does not read its replies loses
+# those beyond; a REQ never has more than one, and who asks ahead has to keep to it.
+REQUESTS_AHEAD = 16
+REPLIES_BEHIND = 1000
+LAST_CALL_S = 0.1  # after a stop, for reading what has already arrived
 
 
 def split_envelope(frames: list[bytes]) -> tuple[list[bytes], bytes] | None:
@@ -72,6 +78,7 @@ class Device:
         *,
         workers_most: int = 1000,
         queue_most: int = 2000,
+        queue_bytes_most: int = 256 << 20,
         local_queue: int = 64,
         credit: int = 64,
         lost_after_s: float = 60.0,
@@ -81,13 +88,15 @@ class Device:
         self._handle = handle
         self._workers_most = workers_most
         self._queue_most = queue_most
+        self._queue_bytes_most = queue_bytes_most
         self._local_queue = local_queue
         self._credit = credit
         self._lost_after_s = lost_after_s
         self.clients = plain_socket(context, zmq.ROUTER)
         set_server_options(self.clients, backlog=backlog, ipv6=ipv6)
         self.clients.set(zmq.ROUTER_HANDOVER, 1)
-        self.clients.set(zmq.SNDHWM, 0)
+        self.clients.set(zmq.RCVHWM, REQUESTS_AHEAD)
+        self.clients.set(zmq.SNDHWM, REPLIES_BEHIND)
         self.workers = plain_socket(context, zmq.DEALER)
         self.workers.set_hwm(0)
         self.workers.set(zmq.LINGER, 0)
@@ -99,7 +108,8 @@ class Device:
         self._crew = Crew("device")
         self._workers = 0
         self._busy = 0
-        self._held = False
+        self._bytes = 0  # of the requests that are accepted and not answered yet
+        self._held = self._stopping = False
         self.served = self.forwarded = self.malformed = self.lost = 0
 
     @property
@@ -126,14 +136,20 @@ class Device:
         return bind_tcp(self.clients, address)
 
     def start(self) -> None:
-        for sock in (self.clients, self.workers):
-            self._doorbells.append(Doorbell(sock, self._parking.ring))
+        self._doorbells = [
+            Doorbell(self.clients, self._ring_of_clients),
+            Doorbell(self.workers, self._parking.ring),
+        ]
         self._crew.spawn_vital("owner", self._own)
 
     def stop(self, timeout_s: float) -> int:
         """Answer what has been accepted, then close. Returns how many stayed unanswered."""
         until = time.monotonic() + timeout_s
-        while (self._queue or self._busy or readable(self.clients)) and time.monotonic() < until:
+        last_call = min(until, time.monotonic() + LAST_CALL_S)
+        while not self._held and readable(self.clients) and time.monotonic() < last_call:
+            gevent.sleep(0.001)
+        self._stopping = True  # or new requests would never let the old ones come to an end
+        while (self._queue or self._busy or self._outside) and time.monotonic() < until:
             gevent.sleep(0.005)
         unanswered = len(self._queue) + self._busy
         for bell in self._doorbells:
@@ -150,9 +166,17 @@ class Device:
                 gevent.sleep(0)  # R4
                 continue
             self._forget_lost()
-            if (not self._held and readable(self.clients)) or readable(self.workers):
+            if (self._reads and readable(self.clients)) or readable(self.workers):
                 continue  # R1: a send of a worker may have consumed the edge
             self._parking.park()
+
+    @property
+    def _reads(self) -> bool:
+        return not self._held and not self._stopping
+
+    def _ring_of_clients(self) -> bool:
+        """While nothing is read, a message of the clients is no reason to wake the owner."""
+        return self._reads and self._parking.ring()
 
     def _return_replies(self) -> int:
         """Replies from workers elsewhere go back to the clients."""
@@ -172,6 +196,8 @@ class Device:
         count = 0
         queue = self._queue
         self._held = False
+        if self._stopping:
+            return 0
         worker_elsewhere = events(self.workers) & POLLOUT
         try:
             while count < BATCH_MESSAGES:
@@ -180,7 +206,7 @@ class Device:
                     and len(queue) >= self._local_queue
                     and len(self._outside) < self._credit
                 )
-                if not outside and len(queue) >= self._queue_most:
+                if not outside and self._is_full():
                     self._held = True
                     break
                 request = split_envelope(receive(self.clients))
@@ -190,8 +216,7 @@ class Device:
                 elif outside:
                     self._forward(request)
                 else:
-                    queue.append(request)
-                    self._employ()
+                    self._accept(request)
         except Again:
             pass
         return count
@@ -200,14 +225,18 @@ class Device:
         try:
             send(self.workers, [*request[0], request[1]])
         except Again:  # the worker has just gone
-            self._queue.append(request)
-            self._employ()
+            self._accept(request)
             return
         self.forwarded += 1
         self._outside.append(time.monotonic())
 
-    def _employ(self) -> None:
-        """See to it that a worker takes what was queued."""
+    def _is_full(self) -> bool:
+        return len(self._queue) >= self._queue_most or self._bytes >= self._queue_bytes_most
+
+    def _accept(self, request: tuple[list[bytes], bytes]) -> None:
+        """Queue a request, and see to it that a worker takes it."""
+        self._queue.append(request)
+        self._bytes += len(request[1])
         if self._idle:
             self._idle.pop().wake()
         elif self._workers < self._workers_most:
@@ -227,21 +256,28 @@ class Device:
                     reply = b""
                 finally:
                     self._busy -= 1
+                    self._bytes -= len(body)
                 self.served += 1
                 self._reply(path, reply)
                 # R2: this send may have swallowed an inbound edge.
-                if self._parking.occupied and (self._resumable() or readable(self.clients)):
+                if self._parking.occupied and (
+                    self._resumable() or (self._reads and readable(self.clients))
+                ):
                     self._parking.wake()
             idle.append(parking)
             parking.park()
 
     def _resumable(self) -> bool:
-        return self._held and len(self._queue) <= self._queue_most // 2
+        return (
+            self._held
+            and len(self._queue) <= self._queue_most // 2
+            and self._bytes <= self._queue_bytes_most // 2
+        )
 
     def _reply(self, path: Sequence[bytes], body: bytes) -> None:
         try:
             send(self.clients, [*path, body])
-        except zmq.ZMQError as error:  # SNDHWM is 0 and a gone peer is dropped silently
+        except zmq.ZMQError as error:  # for a gone peer, and one that reads nothing, it is dropped
             log.error("a reply could not be sent: %s", error)
 
     def _forget_lost(self) -> None:

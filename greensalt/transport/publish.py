@@ -29,6 +29,10 @@ from greensalt.transport.sockets import (
 
 log = logging.getLogger(__name__)
 
+# What subscribers send are topics of 40 characters, which a PUB keeps in a tree of 48 bytes for
+# each byte, and their handshake, which has the id of the minion in it.
+SUBSCRIPTION_MOST_BYTES = 1024
+
 
 class Publisher:
     """Owns `pull` and `pub`; each message from `pull` goes to every subscriber of `pub`."""
@@ -38,6 +42,7 @@ class Publisher:
         self.pub: Socket = plain_socket(context, zmq.PUB)
         set_server_options(self.pub, backlog=backlog, ipv6=ipv6)
         self.pub.set_hwm(hwm)
+        self.pub.set(zmq.MAXMSGSIZE, SUBSCRIPTION_MOST_BYTES)
         self.pull = plain_socket(context, zmq.PULL)
         self.pull.set(zmq.RCVHWM, 0)
         self._drain: Drain | None = None
