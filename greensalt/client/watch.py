@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 import gevent
@@ -39,14 +38,16 @@ class Bus(Protocol):
     def close(self) -> None: ...
 
 
-@dataclass(slots=True)
 class _Check:
     """A `saltutil.find_job` under way: whom it asks and who has not answered."""
 
-    jid: str
-    silent: set[str]
-    until: float
-    cursor: int = 0
+    __slots__ = ("cursor", "jid", "silent", "until")
+
+    def __init__(self, jid: str, silent: set[str], until: float) -> None:
+        self.jid = jid
+        self.silent = silent
+        self.until = until
+        self.cursor = 0
 
 
 class JobWatch:

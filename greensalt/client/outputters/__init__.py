@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import importlib
 import logging
-from dataclasses import dataclass
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, NamedTuple, Protocol, cast
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +32,7 @@ STATE_OUTPUTS: Final = ("full", "terse", "mixed", "changes")
 DEFAULT: Final = "nested"
 
 
-@dataclass(frozen=True, slots=True)
-class Style:
+class Style(NamedTuple):
     """What outputters have to know besides the data.
 
     `indent` None is the outputter's own indentation, a negative one none at all: json on one line,
