@@ -49,6 +49,7 @@ class Config(Record):
     sentences for whoever sets up the logging.
     """
 
+    OF_MODULES: ClassVar[frozenset[str]] = frozenset()  # those that only modules look at
     FILE_NAME: ClassVar[str] = ""
 
     config_dir: Path = DEFAULT_CONFIG_DIR
@@ -170,7 +171,7 @@ class Config(Record):
         from greensalt.config.salt_options import SALT_OPTIONS
 
         is_sdb_profile = isinstance(value, Mapping) and "driver" in value
-        if "." in key or is_sdb_profile:
+        if "." in key or is_sdb_profile or key in cls.OF_MODULES:
             others[key] = value
             return []
         if key in SALT_OPTIONS:

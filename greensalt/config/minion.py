@@ -26,6 +26,16 @@ class MinionConfig(Config):
     """
 
     FILE_NAME: ClassVar[str] = "minion"
+    OF_MODULES: ClassVar[frozenset[str]] = frozenset(
+        {
+            "cmd_blacklist_glob",
+            "cmd_safe",
+            "cmd_whitelist_glob",
+            "pillar_mask_output",
+            "pillar_merge_lists",
+            "pillar_raise_on_missing",
+        }
+    )
 
     id: str = ""
     default_include: str = "minion.d/*.conf"

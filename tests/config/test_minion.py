@@ -125,3 +125,10 @@ def test_a_domain_is_appended_to_a_short_id(tmp_path: Path) -> None:
 def test_user_modules_are_looked_for_in_module_dirs_and_among_the_synced(tmp_path: Path) -> None:
     config = minion(tmp_path, "id: m\nmodule_dirs: /opt/modules\nextension_modules: /x\n")
     assert config.function_dirs == (Path("/opt/modules"), Path("/x/modules"))
+
+
+def test_an_option_that_modules_look_at_is_kept_without_a_warning(tmp_path: Path) -> None:
+    (tmp_path / "minion").write_text("id: m1\ncmd_safe: false\npillar_mask_output: false\n")
+    config = MinionConfig.load(tmp_path)
+    assert (config.others["cmd_safe"], config.others["pillar_mask_output"]) == (False, False)
+    assert list(config.warnings) == []
