@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from greensalt.cli.main import EX_GENERIC, EX_OK
@@ -37,12 +36,9 @@ class Run:
         self._client = JobClient(config=config)
         self._worst = 0
         self._returned = self._failed = 0
+        self._screen = Screen(args, config)  # before any job: the output file may be unwritable
         self.jid = ""
         self._batch: Batch | None = None
-
-    @cached_property
-    def _screen(self) -> Screen:
-        return Screen(self._args, self._config)
 
     def close(self) -> None:
         self._client.close()
@@ -59,19 +55,28 @@ class Run:
 
     def watch(self) -> int:
         """Publish the job and show its results."""
-        tgt, kind = self._words.tgt, tgt_type(self._args)
-        if self._args.subset:
-            chosen = self._choose(tgt, kind)
-            return self._watch_on(chosen, "list") if chosen else self._nobody("")
-        return self._watch_on(tgt, kind)
+        tgt, kind = self._target()
+        watch = self._start(tgt, kind)
+        if not watch.jid:
+            return self._nobody(watch.error)
+        self._announce()
+        try:
+            while not watch.done:
+                self._screen.progress.update(len(watch.returned), len(watch.minions))
+                for result in watch.step(STEP_S):
+                    self._take(result)
+        finally:
+            watch.close()
+        return self._end(watch.silent.union(watch.missing), len(watch.minions))
 
     def leave(self) -> int:
         """Publish the job and tell its jid."""
+        tgt, kind = self._target()
         published = self._client.publish(
-            self._words.tgt,
+            tgt,
             self._words.fun,
             self._words.args,
-            tgt_type(self._args),
+            kind,
             ret=self._args.returner,
             options=self._options,
         )
@@ -113,12 +118,13 @@ class Run:
 
         args = self._args
         size = args.batch if args.batch is not None else args.batch_safe_size
+        tgt, kind = self._target()
         batch = self._batch = Batch(
             self._client,
-            self._words.tgt,
+            tgt,
             self._words.fun,
             self._words.args,
-            tgt_type(args),
+            kind,
             size=size,
             ret=args.returner,
             options=self._options,
@@ -154,20 +160,6 @@ class Run:
             )
         return watch
 
-    def _watch_on(self, tgt: str | list[str], kind: str) -> int:
-        watch = self._start(tgt, kind)
-        if not watch.jid:
-            return self._nobody(watch.error)
-        self._announce()
-        try:
-            while not watch.done:
-                self._screen.progress.update(len(watch.returned), len(watch.minions))
-                for result in watch.step(STEP_S):
-                    self._take(result)
-        finally:
-            watch.close()
-        return self._end(watch.silent.union(watch.missing), len(watch.minions))
-
     def _run_batch(self, batch: Batch) -> int:
         for result in batch:
             self.jid = batch.jid
@@ -181,11 +173,15 @@ class Run:
         code = self._end(batch.silent, len(batch.up), extra=len(batch.down))
         return self._worst or code
 
-    def _choose(self, tgt: str, kind: str) -> list[str]:
+    def _target(self) -> tuple[str | list[str], str]:
+        """The target and its type; with --subset the minions that were drawn from it."""
+        tgt, kind = self._words.tgt, tgt_type(self._args)
+        if not self._args.subset:
+            return tgt, kind
         from greensalt.client.local import LocalClient
 
         with LocalClient(config=self._config) as client:
-            return client.choose(tgt, self._words.fun, kind, self._args.subset)
+            return client.choose(tgt, self._words.fun, kind, self._args.subset), "list"
 
     def _announce(self) -> None:
         if self._args.verbose:

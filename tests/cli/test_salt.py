@@ -169,9 +169,11 @@ def test_results_go_to_a_file(fleet: Fleet, cli: Cli, tmp_path: Path) -> None:
     assert path.read_text() == "db1:\n    True\n"
     cli("db1", "test.ping", f"--out-file={path}", "--out-file-append")
     assert path.read_text() == "db1:\n    True\n" * 2
+    fleet.asked.clear()
     done = cli("db1", "test.ping", f"--out-file={tmp_path}/no/out")
     assert done.code == 1
     assert "no/out can't be opened: No such file" in done.err
+    assert fleet.asked == []
 
 
 def test_indentation_and_state_output_of_flags_and_configuration(
@@ -353,8 +355,13 @@ def test_documentation_of_all_minions_is_merged(fleet: Fleet, cli: Cli) -> None:
 
 
 def test_a_subset(fleet: Fleet, cli: Cli) -> None:
-    fleet.answer = lambda _id, fun, _arg: ["test.ping"] if fun == "sys.list_functions" else True
-    assert cli("*", "test.ping", "--subset=2").out.count("True") == 2
+    fleet.answer = lambda _id, fun, _arg: ["x.y"] if fun == "sys.list_functions" else True
+    assert cli("*", "x.y", "--subset=2").out.count("True") == 2
+    assert cli("*", "x.y", "--subset=2", "-b", "1").out.count("True") == 2
+    fleet.asked.clear()
+    jid = cli("*", "x.y", "--subset=2", "--async").out.split()[-1]
+    assert cli("--follow", jid).out.count("True") == 2
+    assert sum(fun == "x.y" for _, fun in fleet.asked) == 2
 
 
 def test_the_targets_flag_tells_its_type(made: Bench, fleet: Fleet, cli: Cli) -> None:
@@ -441,6 +448,7 @@ def test_an_incomplete_command_line_is_42(
         (["--out=bogus"], "invalid choice: 'bogus' (choose from"),
         (["--state-verbose=maybe"], "--state-verbose"),
         (["--summ"], "unrecognized arguments: --summ"),
+        (["--async", "-b", "1"], "--async with a batch is not supported yet"),
     ],
 )
 def test_a_wrong_command_line_is_64(
