@@ -88,7 +88,7 @@ class Jobs:
             functions_of(load)
             expectation = self._expect(load)
             self._access.authorize(user, load, self._widest(user, load, expectation))
-            self._check_jid(user, load.get("jid"))
+            self._check_jid(user, load)
             return {"enc": "clear", "load": self._publish(user, load, expectation)}
         except (AuthenticationError, AuthorizationError) as error:
             self._refused(load, error)
@@ -149,8 +149,9 @@ class Jobs:
         self.send(self._publish_load(user, jid, load), minions)
         return {"jid": jid, "minions": minions, "missing": missing}
 
-    def _check_jid(self, user: str, jid: object) -> None:
-        """A jid that the client made must be one, and not that of somebody else's job."""
+    def _check_jid(self, user: str, load: Mapping[str, Any]) -> None:
+        """A jid that the client made must be one, and not that of another job."""
+        jid = load.get("jid")
         if jid in ("", None):
             return
         if not is_jid(jid):
@@ -158,6 +159,8 @@ class Jobs:
         known = self._find(str(jid))
         if known is not None and not self._access.sees_job_of(user, known.user):
             raise AuthorizationError(f"job {jid} belongs to {known.user}")
+        if known is not None and (known.fun, known.arg) != (load["fun"], load.get("arg", [])):
+            raise AuthorizationError(f"{jid} is the id of another job")
 
     def _job(
         self, user: str, jid: str, load: dict[str, Any], minions: list[str], missing: list[str]

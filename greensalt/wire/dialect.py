@@ -8,7 +8,6 @@ two apart.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
 
@@ -36,12 +35,26 @@ _BROKEN: Final = (ValueError, TypeError, OverflowError)
 """What msgpack raises for bytes it can't read or objects it can't write."""
 
 
-@dataclass(frozen=True, slots=True)
 class Constant:
     """A named constant of Salt's, as it travels in extension type 79."""
 
-    name: str
-    value: str | int | float | bool | None
+    # No dataclass: what that imports would take a tenth of a command line's start.
+    __slots__ = ("name", "value")
+
+    def __init__(self, name: str, value: str | float | bool | None) -> None:
+        self.name = name
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Constant):
+            return NotImplemented
+        return (self.name, self.value) == (other.name, other.value)
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.value))
+
+    def __repr__(self) -> str:
+        return f"Constant({self.name!r}, {self.value!r})"
 
 
 def pack(obj: object) -> bytes:

@@ -262,6 +262,16 @@ def test_one_jid_may_be_published_to_several_lists(bench: Make) -> None:
     assert len(load["returns"]) == 4
 
 
+def test_a_jid_that_is_taken_by_another_job_is_refused(bench: Make) -> None:
+    """Two clients in the same microsecond would mix their results."""
+    made = bench(auto_accept=True)
+    made.peer("m1")
+    jid = made.job("m1", "test.echo", arg=["a"])
+    assert made.publish("m1", "test.echo", ["b"], jid=jid)["error"]["name"] == "AuthorizationError"
+    assert made.publish("m1", "test.ping", jid=jid)["error"]["name"] == "AuthorizationError"
+    assert made.job("m1", "test.echo", arg=["a"], jid=jid) == jid
+
+
 def test_following_goes_on_at_the_cursor(bench: Make) -> None:
     made = bench(auto_accept=True)
     peers = [made.peer(f"m{number}") for number in range(3)]

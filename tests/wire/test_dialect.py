@@ -219,3 +219,12 @@ def test_nothing_but_a_protocol_error_escapes_from_a_damaged_message(
         pack(unpack(bytes(wire)))
     except MalformedMessage:
         pass
+
+
+def test_constants_are_values() -> None:
+    one = Constant("NOT_SET", None)
+    assert one == Constant("NOT_SET", None)
+    assert one != Constant("NOT_SET", 1)
+    assert one != "NOT_SET"
+    assert len({one, Constant("NOT_SET", None)}) == 1
+    assert repr(one) == "Constant('NOT_SET', None)"
