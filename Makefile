@@ -28,11 +28,11 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(RUNTIME): setup.cfg pyproject.toml | $(BIN)/python
-	$(PIP) install --quiet --editable .
+	$(PIP) install --quiet --config-settings editable_mode=compat --editable .
 	@touch $@
 
 $(DEV): setup.cfg pyproject.toml | $(BIN)/python
-	$(PIP) install --quiet --editable '.[dev]'
+	$(PIP) install --quiet --config-settings editable_mode=compat --editable '.[dev]'
 	@touch $@ $(RUNTIME)
 
 demo: $(RUNTIME)  ## start a master and three minions, run test.ping on them, stop them
