@@ -69,6 +69,11 @@ class Access:
             )
         return user
 
+    def is_key(self, key: str) -> bool:
+        """Whether this is some local user's key."""
+        known = [hmac.compare_digest(key.encode(), each.encode()) for each in self._keys.values()]
+        return any(known)
+
     def authorize(self, user: str, load: Mapping[str, Any], minions: Collection[str]) -> None:
         """Raise AuthorizationError unless `user` may publish `load` to `minions`."""
         functions = functions_of(load)

@@ -198,6 +198,7 @@ class Master:
             private_routes(self.master_key, self.services),
             HEAVY,
             config.worker_threads,
+            self.access.is_key,
         )
         device = Device(
             self.context, self.reqserver.handle, backlog=config.zmq_backlog, ipv6=bool(config.ipv6)
@@ -216,6 +217,7 @@ class Master:
             self.bus,
             self.publish_key,
             self.roster.ids,
+            self.cache.ids,
             self._forget_minion,
             self.jobs.ping_all,
         )

@@ -44,6 +44,7 @@ log = logging.getLogger(__name__)
 RECENT_JOBS = 1000  # whose expected minions are kept in memory
 UNCACHED_JOBS = 100
 FOLLOW_ROWS = 200  # returns in one reply to a follower
+FOLLOW_BYTES = 4 << 20  # and their size, unless a single one has more
 BY_ID = frozenset({"glob", "pcre", "list"})  # target types that the id alone decides
 PASSED_ON = ("metadata", "ret_config", "ret_kwargs", "module_executors", "executor_opts")
 
@@ -90,7 +91,9 @@ class Jobs:
             self._access.authorize(user, load, self._widest(user, load, expectation))
             self._check_jid(user, load)
             return {"enc": "clear", "load": self._publish(user, load, expectation)}
-        except (AuthenticationError, AuthorizationError) as error:
+        except AuthenticationError as error:  # from anybody: the bus must not hear of it
+            return error_reply(error)
+        except AuthorizationError as error:
             self._refused(load, error)
             return error_reply(error)
         except TargetError as error:
@@ -343,7 +346,7 @@ class Jobs:
                 raise AuthorizationError(f"job {jid} belongs to {job.user}")
         except (AuthenticationError, AuthorizationError, StoreError) as error:
             return error_reply(error)
-        rows = self._store.returns(str(jid), after=after, limit=FOLLOW_ROWS) if job else []
+        rows = self._returns(str(jid), after) if job else []
         return {
             "enc": "clear",
             "load": {
@@ -352,9 +355,12 @@ class Jobs:
                 "missing": job.missing if job else [],
                 "returns": [_followed(row) for row in rows],
                 "cursor": rows[-1].seq if rows else after,
-                "more": len(rows) == FOLLOW_ROWS,
+                "more": bool(rows) and bool(self._store.returns(str(jid), rows[-1].seq, limit=1)),
             },
         }
+
+    def _returns(self, jid: str, after: int) -> list[Return]:
+        return self._store.returns(jid, after, FOLLOW_ROWS, FOLLOW_BYTES)
 
 
 class IdOnly:

@@ -43,23 +43,34 @@ class PublishKey:
             raise StoreError(
                 f"{self._path} can't be read ({error}); remove it to begin with a new publish key"
             ) from error
-        self._reserve()
+        self._reserve(self.key_string, self.serial)
 
-    def _reserve(self) -> None:
-        self._reserved = self.serial + BLOCK
-        stored = {"key": self.key_string, "serial": self._reserved}
-        write_private(self._path, json.dumps(stored).encode())
+    def _reserve(self, key_string: str, serial: int) -> None:
+        """Write down what may be used from now on; only then it may be."""
+        stored = {"key": key_string, "serial": serial + BLOCK}
+        try:
+            write_private(self._path, json.dumps(stored).encode())
+        except OSError as error:
+            raise StoreError(f"{self._path} can't be written: {error.strerror}") from error
+        self._reserved = serial + BLOCK
 
     def next_serial(self) -> int:
-        """A serial greater than all before. Writes a file once in a thousand calls."""
+        """A serial greater than all before. Writes a file once in a thousand calls.
+
+        Raises StoreError when it can't.
+        """
         if self.serial >= self._reserved:
-            self._reserve()
+            self._reserve(self.key_string, self.serial)
         self.serial += 1
         return self.serial
 
     def rotate(self) -> None:
-        """A new key, serials from 1: what minions with the old key read ends here."""
-        self.key_string, self.serial = generate_key_string(), 0
-        self._reserve()
+        """A new key, serials from 1: what minions with the old key read ends here.
+
+        Raises StoreError, and leaves the old key, when the new one can't be written.
+        """
+        fresh = generate_key_string()
+        self._reserve(fresh, 0)
+        self.key_string, self.serial = fresh, 0
         self.crypticle = Crypticle(self.key_string)
         log.info("the publish key was rotated")

@@ -9,6 +9,8 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+import gevent
+
 from greensalt.config import MasterConfig
 from greensalt.errors import MalformedMessage, TargetError
 from greensalt.master.sessions import Peer, Sessions
@@ -21,6 +23,9 @@ from greensalt.wire import tags
 log = logging.getLogger(__name__)
 
 TARGET_MOST_CHARS = 4096  # of a target that a minion sends
+TAG_MOST_CHARS = 1024  # of an event of a minion
+MINE_FUNCTIONS_MOST = 100  # in one question
+EVENTS_AT_ONCE = 50  # fired before others have their turn
 
 
 class Services:
@@ -65,7 +70,9 @@ class Services:
         events = load.get("events")
         if isinstance(events, list):
             pretag = load.get("pretag")
-            for event in events:
+            for place, event in enumerate(events, start=1):
+                if not place % EVENTS_AT_ONCE:
+                    gevent.sleep(0)
                 if isinstance(event, dict) and isinstance(event.get("tag"), str):
                     data = _as_dict(event.get("data"))
                     if isinstance(pretag, str) and pretag:
@@ -77,11 +84,11 @@ class Services:
         self._fire(peer, load["tag"], load)
 
     def _fire(self, peer: Peer, tag: str, data: dict[str, Any]) -> None:
-        if tag and tags.minion_may_fire(tag, peer.id):
+        if len(tag) <= TAG_MOST_CHARS and tags.minion_may_fire(tag, peer.id):
             self._bus.fire(tag, data)
         else:
             self.refused_events += 1
-            log.warning("%s may not fire the event %r", peer.id, tag)
+            log.warning("%s may not fire the event %.80r", peer.id, tag)
 
     def mine_store(self, peer: Peer, load: dict[str, Any]) -> bool:
         """`_mine`: merge `data` into the minion's mine, or replace it with `clear`."""
@@ -97,6 +104,8 @@ class Services:
         functions = fun.split(",") if isinstance(fun, str) else fun
         if not isinstance(functions, list) or not all(isinstance(f, str) for f in functions):
             raise MalformedMessage(f"{peer.id}: mine functions must be named")
+        if len(functions) > MINE_FUNCTIONS_MOST:
+            raise MalformedMessage(f"{peer.id}: {len(functions)} mine functions at once")
         tgt = load.get("tgt", "")
         if len(str(tgt)) > TARGET_MOST_CHARS:
             raise MalformedMessage(f"{peer.id}: a target of {len(str(tgt))} characters")

@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 
 Act = Literal["accept", "pend", "reject", "denied", "full", "error"]
 
-LANE_WAITING_MOST = 500
+LANE_WAITING_MOST = 400  # both lanes together leave workers for everything else
 RATE_BURST = 10  # sign-ins of one id at once
 RATE_PER_S = 1.0
 RATED_IDS_MOST = 20_000
@@ -114,7 +114,8 @@ class SignIn:
         self._bus = bus
         self._members = Lane(os.cpu_count() or 1)
         self._strangers = Lane(1)
-        self._rate = RateLimit()
+        # Apart, so that a stranger who uses a member's id does not use up its sign-ins.
+        self._members_rate, self._strangers_rate = RateLimit(), RateLimit()
         self._aes_sig: tuple[str, bytes] = ("", b"")
         self._pub_sigs: dict[str, bytes] = {}
         self._signing_key = self._load_signing_key()
@@ -129,7 +130,8 @@ class SignIn:
         if isinstance(request, BadIdentity):
             log.warning("sign-in refused: %s", request.reason)
             return self._state(False, request.nonce, request.sig_algo)
-        self._rate.check(request.id)
+        is_member = self._keys.get(State.ACCEPTED, request.id) == request.pub
+        (self._members_rate if is_member else self._strangers_rate).check(request.id)
         act = self._decide(request)
         if act == "accept":
             try:
@@ -146,13 +148,25 @@ class SignIn:
     # -- the decision (2.4) ------------------------------------------------------------------
 
     def _decide(self, request: SignInRequest) -> Act:
-        config, minion_id = self._config, request.id
-        known = self._keys.state_of(minion_id)
-        if config.max_minions and not self._is_member(known) and self._is_full():
+        known = self._keys.state_of(request.id)
+        if not self._is_full_for(known) and self._wants(known, request):
+            if not self._is_usable(request):  # which takes a while
+                return "error"
+            known = self._keys.state_of(request.id)  # another key may have been faster
+        return self._decide_at_once(known, request)
+
+    def _wants(self, known: tuple[State, str] | None, request: SignInRequest) -> bool:
+        """Whether this key may become the one of its id."""
+        return known is None or (self._config.open_mode and known != (State.ACCEPTED, request.pub))
+
+    def _decide_at_once(self, known: tuple[State, str] | None, request: SignInRequest) -> Act:
+        """Nothing in here waits: what is known stays true until it is acted upon."""
+        minion_id = request.id
+        if self._is_full_for(known):
             log.warning("%s: max_minions is reached", minion_id)
             return "full"
-        if config.open_mode and known != (State.ACCEPTED, request.pub):
-            return self._take(request) if self._is_usable(request) else "error"
+        if self._config.open_mode and known != (State.ACCEPTED, request.pub):
+            return self._take(request)
         if known is None:
             return self._decide_new(request)
         state, pem = known
@@ -166,16 +180,13 @@ class SignIn:
             return "accept"
         return self._decide_pending(request)
 
-    def _is_full(self) -> bool:
-        return len(self._keys.ids(State.ACCEPTED)) >= self._config.max_minions
-
-    @staticmethod
-    def _is_member(known: tuple[State, str] | None) -> bool:
-        return known is not None and known[0] is State.ACCEPTED
+    def _is_full_for(self, known: tuple[State, str] | None) -> bool:
+        most = self._config.max_minions
+        if not most or (known is not None and known[0] is State.ACCEPTED):
+            return False
+        return len(self._keys.ids(State.ACCEPTED)) >= most
 
     def _decide_new(self, request: SignInRequest) -> Act:
-        if not self._is_usable(request):
-            return "error"
         verdict = self._autosign.decide(request.id, request.autosign_grains)
         if verdict == "reject":
             self._keys.put(State.REJECTED, request.id, request.pub)
@@ -188,7 +199,8 @@ class SignIn:
 
     def _is_usable(self, request: SignInRequest) -> bool:
         try:
-            offload(PublicKey.from_pem, request.pub)
+            with self._strangers.turn():
+                offload(PublicKey.from_pem, request.pub)
         except BadKey as error:
             log.warning("%s presents a key that can't be used: %s", request.id, error)
             return False
@@ -213,6 +225,8 @@ class SignIn:
 
     def _accept(self, request: SignInRequest) -> bytes:
         with self._members.turn():
+            if self._keys.get(State.ACCEPTED, request.id) != request.pub:
+                raise Busy(f"the key of {request.id} was changed while it signed in")
             session = self._sessions.issue(request.id)
             aes = self._publish_key.key_string
             if self._aes_sig[0] != aes:
