@@ -81,9 +81,17 @@ class Crew:
         return len(self._members)
 
     def stop(self, timeout_s: float = 1.0) -> None:
-        """Kill the members, the last one started first, and wait until they are gone."""
+        """Kill the members, the last one started first, and wait until they are gone.
+
+        Those that don't die in time are told and left behind.
+        """
         self._stopping = True
-        gevent.killall(list(reversed(self._members)), timeout=timeout_s)
+        members = list(reversed(self._members))
+        with within(timeout_s):
+            gevent.killall(members)
+        for member in members:
+            if not member.dead:
+                log.error("%s does not end", member.name)
         self._members = [member for member in self._members if not member.dead]
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from gevent.queue import Queue
 
+from greensalt.errors import ProtocolError
 from greensalt.green import Crew
 from greensalt.transport.bus import EventPublisher
 from greensalt.transport.sockets import Context
@@ -66,4 +67,8 @@ class MinionBus:
             except Exception:
                 self.failed_orders += 1
                 log.exception("the event %s could not be handled", tag)
-            self.publisher.publish(tag, data)
+            try:
+                self.publisher.publish(tag, data)
+            except ProtocolError as error:
+                self.failed_orders += 1
+                log.error("the event %s can't be sent: %s", tag, error)

@@ -14,6 +14,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,8 @@ class Executor:
             job = self._waiting.popleft()
             self._running += 1
             job.greenlet = self._crew.spawn(f"job {job.load['jid']}", self._run, job)
+            # Not in `_run`, which never begins when the job is killed before its first turn.
+            job.greenlet.rawlink(partial(self._ended, job))
 
     def _run(self, job: Job) -> None:
         jid = job.load["jid"]
@@ -101,10 +104,13 @@ class Executor:
             self.done += 1
         finally:
             proc.unlink(missing_ok=True)
-            if self._jobs.get(jid) is job:
-                del self._jobs[jid]
-            self._running -= 1
-            self._begin()
+
+    def _ended(self, job: Job, _greenlet: object) -> None:
+        jid = job.load["jid"]
+        if self._jobs.get(jid) is job:
+            del self._jobs[jid]
+        self._running -= 1
+        self._begin()
 
     def _write_proc(self, proc: Path, job: Job) -> None:
         try:

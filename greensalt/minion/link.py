@@ -56,6 +56,9 @@ class Link:
         self._back = back
         self._subscriber: Subscriber | None = None
         self._crew = Crew("link")
+        self._greeting: gevent.Greenlet[..., Any] | None = None
+        self._following: gevent.Greenlet[..., Any] | None = None
+        self._subscribed_to = ""
         self._was_up = False
         self.is_up = False
 
@@ -81,7 +84,8 @@ class Link:
             ipv6=bool(config.ipv6),
         )
         self._subscriber.failed.rawlink(lambda result: self._failed(str(result.value)))
-        self._subscriber.start(self.publisher)
+        self._subscribed_to = self.publisher
+        self._subscriber.start(self._subscribed_to)
 
     def close(self) -> None:
         self._crew.stop()
@@ -99,10 +103,13 @@ class Link:
         """The connection stands, or broke."""
         if is_up and not self.is_up and self._was_up:
             log.info("the connection to the master stands again")
-            self._crew.spawn("greet", self._greet)
+            self._session.hurry()
+            if self._greeting is None or self._greeting.dead:  # one, however often it flaps
+                self._greeting = self._crew.spawn("greet", self._greet)
         elif not is_up and self.is_up:
             log.warning("the connection to the master broke")
-            self._crew.spawn("follow", self._follow)
+            if self._following is None or self._following.dead:
+                self._following = self._crew.spawn("follow", self._follow)
         self.is_up = is_up
         self._was_up = self._was_up or is_up
 
@@ -115,11 +122,12 @@ class Link:
         while not self.is_up:
             gevent.sleep(max(LOOK_S, self._config.recon_default / 1000))
             try:
-                has_moved = self._session.resolve()
+                self._session.resolve()
             except TransportError as error:
                 log.warning("%s", error)
                 continue
-            if has_moved and self._subscriber is not None:
-                log.info("the master has moved to %s", self._session.address)
+            # Not what `resolve` says: a new sign-in may have found the new address before.
+            if self.publisher != self._subscribed_to and self._subscriber is not None:
+                log.info("the master has moved to %s", self.publisher)
                 self._subscriber.stop()
                 self.open()

@@ -23,11 +23,14 @@ from gevent.event import Event
 from greensalt.errors import GreensaltError, ProtocolError
 from greensalt.green import Backoff, within
 from greensalt.store.files import write_private
+from greensalt.transport.sockets import MAX_MESSAGE_BYTES
 from greensalt.wire.dialect import pack_bin, unpack_bin
 
 log = logging.getLogger(__name__)
 
 SUFFIX = ".p"
+RESULT_MOST_BYTES = MAX_MESSAGE_BYTES - (1 << 20)  # leaves room for what a request has besides
+KEPT = ("cmd", "id", "jid", "fun", "user")  # of a result that can't be sent as it is
 
 
 class Outbox:
@@ -54,6 +57,8 @@ class Outbox:
     def open(self) -> None:
         """Take up what an earlier run left behind, the oldest first."""
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for unfinished in self._directory.glob(f".*{SUFFIX}.*.new"):  # of a run that was killed
+            unfinished.unlink(missing_ok=True)
         for path in sorted(self._directory.glob(f"*{SUFFIX}")):
             try:
                 load = unpack_bin(path.read_bytes())
@@ -70,12 +75,16 @@ class Outbox:
             self._work.set()
 
     def put(self, load: dict[str, Any]) -> None:
-        """Write a result down and have it sent. A full disk is logged; the result is sent still."""
+        """Write a result down and have it sent. A full disk is logged; the result is sent still.
+
+        What no master could take is replaced by the reason: it would be tried for ever.
+        """
+        load, packed = _fit(load)
         self._count += 1
         name = f"{time.time_ns():020d}-{os.getpid()}-{self._count}{SUFFIX}"
         path: Path | None = self._directory / name
         try:
-            write_private(self._directory / name, pack_bin(load))
+            write_private(self._directory / name, packed)
         except OSError as error:
             log.critical("a result can't be spooled to %s: %s", self._directory, error)
             path = None
@@ -94,7 +103,9 @@ class Outbox:
                 path, load = self._waiting[0]
                 try:
                     self._send(load)
-                except GreensaltError as error:
+                except Exception as error:
+                    if not isinstance(error, GreensaltError):
+                        log.exception("a result could not be sent")
                     self.failed += 1
                     self._waiting.rotate(-1)
                     wait_s = self._backoff.next_s()
@@ -108,8 +119,15 @@ class Outbox:
                 self.sent += 1
                 self._waiting.remove((path, load))
                 if path is not None:
-                    path.unlink(missing_ok=True)
+                    self._remove(path)
             self._work.clear()
+
+    @staticmethod
+    def _remove(path: Path) -> None:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:  # the next run sends it again, which does no harm
+            log.error("the result %s can't be removed: %s", path, error)
 
     def flush(self, timeout_s: float) -> int:
         """Wait until all is sent, `timeout_s` at most; returns how many stay for the next run."""
@@ -117,3 +135,19 @@ class Outbox:
             while self._waiting:
                 gevent.sleep(0.01)
         return len(self._waiting)
+
+
+def _fit(load: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    """A load that can be sent, and its bytes: this one, or one that says why it can't be."""
+    try:
+        packed = pack_bin(load)
+        if len(packed) <= RESULT_MOST_BYTES:
+            return load, packed
+        reason = f"it is too large: {len(packed)} bytes, the most is {RESULT_MOST_BYTES}"
+    except ProtocolError as error:
+        reason = str(error)
+    log.error("the result of job %s can't be sent: %s", load.get("jid"), reason)
+    told = {key: load[key] for key in KEPT if key in load}
+    told |= {"fun_args": [], "return": f"ERROR: the result can't be sent: {reason}"}
+    told |= {"retcode": 1, "success": False, "out": "nested"}
+    return told, pack_bin(told)

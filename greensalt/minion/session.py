@@ -141,6 +141,11 @@ class MasterSession:
         """Turn to the next of several masters."""
         self._masters.append(self._masters.pop(0))
 
+    def hurry(self) -> None:
+        """The master was away and is back: what waits for a reply of before is sent again."""
+        if self._channel is not None:
+            self._channel.interrupt()
+
     def close(self) -> None:
         if self._channel is not None:
             self._channel.close()

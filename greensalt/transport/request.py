@@ -34,7 +34,7 @@ class ReqChannel:
         self._ipv6 = ipv6
         self._turn = BoundedSemaphore(1)
         self._sock: Socket | None = None
-        self._closed = False
+        self._closed = self._interrupted = False
 
     def request(self, body: bytes, timeout_s: float) -> bytes:
         """The reply to `body`; RequestTimeout when it takes longer than `timeout_s` seconds.
@@ -44,6 +44,7 @@ class ReqChannel:
         with self._turn:
             if self._closed:
                 raise TransportError(f"the channel to {self.address} is closed")
+            self._interrupted = False
             sock = self._sock = self._sock or self._open()
             done = False
             try:
@@ -55,10 +56,21 @@ class ReqChannel:
             except RequestTimeout:
                 raise RequestTimeout(f"no reply from {self.address} in {timeout_s:g} s") from None
             except zmq.ZMQError as error:
+                if self._interrupted:
+                    raise RequestTimeout(f"the connection to {self.address} was lost") from None
                 raise TransportError(f"request to {self.address}: {error}") from error
             finally:
                 if not done:  # a REQ that misses a reply is stuck
                     self._drop()
+
+    def interrupt(self) -> None:
+        """Connect anew: a request in flight fails at once with RequestTimeout.
+
+        For whoever knows that the peer was away: the reply will not come, and the socket would
+        take up to RECONNECT_IVL_MAX to find the peer again.
+        """
+        self._interrupted = True
+        self._drop()
 
     def move(self, address: str) -> None:
         """Ask at another address from the next request on; the one in flight fails."""
