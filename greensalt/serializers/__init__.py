@@ -4,7 +4,26 @@ Every codec carries the same values and gives them back in the same form, that o
 dialect; how, its `facts` say. `find` gets one by name, `served` a table to read packets by.
 """
 
-from greensalt.serializers.codec import MSGPACK, PREFIX_BYTES, Codec, Facts, How
+from greensalt.serializers.codec import (
+    MSGPACK,
+    ONLY_MSGPACK,
+    PREFIX_BYTES,
+    Codec,
+    Codecs,
+    Facts,
+    How,
+)
 from greensalt.serializers.registry import find, names, served
 
-__all__ = ["MSGPACK", "PREFIX_BYTES", "Codec", "Facts", "How", "find", "names", "served"]
+__all__ = [
+    "MSGPACK",
+    "ONLY_MSGPACK",
+    "PREFIX_BYTES",
+    "Codec",
+    "Codecs",
+    "Facts",
+    "How",
+    "find",
+    "names",
+    "served",
+]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple
 
 from greensalt.wire.dialect import pack, unpack
@@ -58,6 +59,11 @@ MSGPACK: Final = Codec(
     ),
 )
 """The default, and the only codec that a stock peer speaks."""
+
+Codecs = Mapping[bytes, Codec]
+"""The codecs that a peer reads, by their prefixes."""
+
+ONLY_MSGPACK: Final[Codecs] = MappingProxyType({MSGPACK.prefix: MSGPACK})
 
 
 def prefix_of(tag: str) -> bytes:

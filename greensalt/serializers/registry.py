@@ -9,16 +9,18 @@ of the dialect. Whatever it raises becomes MalformedMessage.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from greensalt.config.codecs import BUILT_IN, GROUP, REFUSED, check_codec_name
+from greensalt.config.codecs import BUILT_IN, REFUSED, check_codec_name, offered_codecs
 from greensalt.errors import MalformedMessage, SerializerUnusable
 from greensalt.serializers.canonical import canonical, rewritten, settled, text
-from greensalt.serializers.codec import MSGPACK, TAG_CHARS, Codec, Facts, prefix_of
+from greensalt.serializers.codec import MSGPACK, TAG_CHARS, Codec, Codecs, Facts, prefix_of
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 _TAG: Final = re.compile(rf"[A-Za-z0-9]{{{TAG_CHARS}}}")
 _OWN_TAGS: Final = frozenset({"json", "orjs", "mspk", "mspj", "ormp", "cbor"})
@@ -26,10 +28,10 @@ _OWN_TAGS: Final = frozenset({"json", "orjs", "mspk", "mspj", "ormp", "cbor"})
 
 def names() -> list[str]:
     """The names of all codecs that are declared here, whether their libraries are there or not."""
-    return sorted({*BUILT_IN, *(point.name for point in entry_points(group=GROUP))} - {*REFUSED})
+    return sorted({*BUILT_IN, *(point.name for point in offered_codecs())} - {*REFUSED})
 
 
-def served(codec_names: Iterable[str]) -> Mapping[bytes, Codec]:
+def served(codec_names: Iterable[str]) -> Codecs:
     """The codecs by their prefixes; msgpack is always among them. Raises as `find`."""
     codecs = (MSGPACK, *map(find, codec_names))
     return {codec.prefix: codec for codec in codecs}
@@ -47,7 +49,7 @@ def find(name: str) -> Codec:
     check_codec_name(name)
     if name in BUILT_IN:
         return _built_in(name)
-    (point, *others) = entry_points(group=GROUP, name=name)
+    point, *others = (point for point in offered_codecs() if point.name == name)
     if others:
         raise SerializerUnusable(name, f"several packages offer the serializer {name!r}")
     return _foreign(name, point)
