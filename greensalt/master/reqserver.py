@@ -24,13 +24,18 @@ from greensalt.errors import (
     StoreError,
     VersionTooOld,
 )
+from greensalt.master.codecs import ServedCodecs
 from greensalt.master.sessions import Peer, Sessions
+from greensalt.serializers import MSGPACK, Codec
 from greensalt.wire.dialect import pack
 from greensalt.wire.envelope import (
     BAD_LOAD,
+    ROUTING_ERROR,
     ClearRequest,
     EncryptedRequest,
+    PackedRequest,
     encrypted_reply,
+    packed_reply,
     parse_request,
 )
 
@@ -43,7 +48,6 @@ MinionHandler = Callable[[Peer, dict[str, Any]], Any]
 # A handler of the private kind makes its own reply: the pillar (docs/protocol.md 4.4).
 PrivateHandler = Callable[[Peer, dict[str, Any]], bytes]
 
-ROUTING_ERROR = {"error": "Routing error"}
 HANDLER_ERROR = "Some exception handling minion payload"
 
 
@@ -57,6 +61,7 @@ class ReqServer:
     def __init__(
         self,
         sessions: Sessions,
+        codecs: ServedCodecs,
         clear: Mapping[str, ClearHandler],
         minion: Mapping[str, MinionHandler],
         private: Mapping[str, PrivateHandler],
@@ -66,6 +71,7 @@ class ReqServer:
         self._heavy = frozenset(heavy)
         self._heavy_turn = BoundedSemaphore(worker_threads)
         self._sessions = sessions
+        self._codecs = codecs
         self._clear = clear
         self._minion = minion
         self._private = private
@@ -80,11 +86,13 @@ class ReqServer:
         except MalformedMessage as error:
             self.counts["refused/malformed"] += 1
             log.info("a request that can't be read: %s", error)
-            return pack(ROUTING_ERROR)
+            return pack({"error": ROUTING_ERROR})
         except ProtocolError as error:
             return self._refuse("malformed", error)
         if isinstance(request, ClearRequest):
             return self._answer_clear(request)
+        if isinstance(request, PackedRequest):
+            return self._answer_packed(request)
         return self._answer_minion(request)
 
     def _refuse(self, reason: str, error: Exception) -> bytes:
@@ -93,7 +101,22 @@ class ReqServer:
         log.info("request refused: %s", error)
         return pack(BAD_LOAD)
 
-    def _answer_clear(self, request: ClearRequest) -> bytes:
+    def _answer_packed(self, request: PackedRequest) -> bytes:
+        """A clear request in another codec than msgpack; its reply is in the same."""
+        codec = self._codecs.find(request.serializer)
+        if codec is None:
+            self.counts["refused/serializer"] += 1
+            message = f"this master does not serve the serializer {request.serializer!r}"
+            return pack({"error": {"name": "SerializerUnusable", "message": message}})
+        try:
+            load = codec.loads(request.packed)
+            if not isinstance(load, dict):
+                raise MalformedMessage("the load of a packed request is not a dict")
+        except MalformedMessage as error:
+            return self._refuse("malformed", error)
+        return self._answer_clear(ClearRequest(load, request.version), codec)
+
+    def _answer_clear(self, request: ClearRequest, codec: Codec = MSGPACK) -> bytes:
         command = request.load.get("cmd")
         handler = self._clear.get(command) if isinstance(command, str) else None
         if handler is None:
@@ -103,7 +126,7 @@ class ReqServer:
         try:
             with self._turn(command):
                 reply = handler(request.load)
-            return reply if isinstance(reply, bytes) else pack(reply)
+            return reply if isinstance(reply, bytes) else _clear(reply, codec)
         except (ProtocolError, CryptoError) as error:
             return self._refuse("malformed", error)
         except StoreError as error:
@@ -156,9 +179,16 @@ class ReqServer:
 
     @staticmethod
     def _sealed(peer: Peer, result: Any) -> bytes:
-        return seal(peer.crypticle, peer.nonce, result)
+        return seal(peer.crypticle, peer.nonce, result, peer.codec)
 
 
-def seal(crypticle: Crypticle, nonce: str, result: Any) -> bytes:
+def seal(crypticle: Crypticle, nonce: str, result: Any, codec: Codec = MSGPACK) -> bytes:
     """A reply under the session key: a msgpack raw string (docs/protocol.md 4.3)."""
-    return encrypted_reply(crypticle.dumps(result, nonce=nonce))
+    return encrypted_reply(crypticle.dumps(result, nonce, codec))
+
+
+def _clear(reply: Any, codec: Codec) -> bytes:
+    """The answer of a clear command; errors are msgpack always (docs/protocol.md 12.4)."""
+    if codec is not MSGPACK and isinstance(reply, dict) and "load" in reply:
+        return packed_reply(codec.name, codec.dumps(reply["load"]))
+    return pack(reply)

@@ -18,6 +18,8 @@ from greensalt.crypto.handshake import check_tok
 from greensalt.crypto.keypair import PublicKey
 from greensalt.errors import AuthenticationError, CryptoError, ProtocolError
 from greensalt.green import offload
+from greensalt.master.codecs import ServedCodecs
+from greensalt.serializers import Codec
 from greensalt.store.keys import KeyStore, State
 from greensalt.store.secretfiles import SessionKeys
 from greensalt.wire.envelope import EncryptedRequest, check_nonce
@@ -35,6 +37,7 @@ class Peer(NamedTuple):
     crypticle: Crypticle
     enc_algo: str
     sig_algo: str
+    codec: Codec
 
 
 class Session:
@@ -76,9 +79,17 @@ class Sessions:
     `session_s` is how long a session key lives, `ttl_s` how old a request may be (0: any age).
     """
 
-    def __init__(self, keys: KeyStore, files: SessionKeys, session_s: float, ttl_s: float) -> None:
+    def __init__(
+        self,
+        keys: KeyStore,
+        files: SessionKeys,
+        codecs: ServedCodecs,
+        session_s: float,
+        ttl_s: float,
+    ) -> None:
         self._keys = keys
         self._files = files
+        self._codecs = codecs
         self._session_s = session_s
         self._ttl_s = ttl_s
         self._sessions: dict[str, Session] = {}
@@ -106,7 +117,7 @@ class Sessions:
         """
         minion_id = check_minion_id(request.id)
         session = self._session(minion_id)
-        load = session.crypticle.loads(request.packet)
+        codec, load = session.crypticle.open(request.packet, codecs=self._codecs.all)
         if not isinstance(load, dict):
             raise AuthenticationError(f"{minion_id}: the load is not a dictionary")
         if load.get("id") != minion_id:
@@ -117,8 +128,15 @@ class Sessions:
         if self._replays is not None and not self._replays.first_time(minion_id, nonce):
             raise AuthenticationError(f"{minion_id}: this request was sent before")
         self.last_seen[minion_id] = time.time()
+        self._codecs.use(codec.name)
         peer = Peer(
-            minion_id, nonce, public_key, session.crypticle, request.enc_algo, request.sig_algo
+            id=minion_id,
+            nonce=nonce,
+            public_key=public_key,
+            crypticle=session.crypticle,
+            enc_algo=request.enc_algo,
+            sig_algo=request.sig_algo,
+            codec=codec,
         )
         return peer, load
 
