@@ -20,6 +20,9 @@ SCALARS: Final = frozenset({type(None), bool, int, float, str, bytes, datetime, 
 CONTAINERS: Final = frozenset({dict, list})
 _VALUES: Final = SCALARS | CONTAINERS
 _SENT_CONTAINERS: Final = (dict, list, tuple, set, frozenset)
+_FLAT: Final = frozenset({type(None), bool, int, float, str})
+_UNCHANGED: Final = frozenset({bool, float, Constant})
+_TEXT_ONLY: Final = {str}
 
 Change = Callable[[Any], Any]
 
@@ -34,8 +37,17 @@ def text(data: bytes) -> str | bytes:
 
 def canonical(value: Any) -> Any:
     """A value that is no container as it will arrive; TypeError if it has no form on the wire."""
-    if value is None or isinstance(value, (bool, Constant)):
+    kind = type(value)
+    if kind is str and value.isascii():
         return value
+    if kind is int and LEAST_INT <= value <= MOST_INT:
+        return value
+    if value is None or kind in _UNCHANGED:
+        return value
+    return _canonical(value)
+
+
+def _canonical(value: Any) -> Any:
     if isinstance(value, str):
         try:
             value.encode()
@@ -95,12 +107,33 @@ def kinds_in(value: Any) -> set[type]:
             if isinstance(node, dict):
                 kinds.update(map(type, node))
             items = node.values() if isinstance(node, dict) else node
-            kinds.update(map(type, items))
-            below += [item for item in items if isinstance(item, _SENT_CONTAINERS)]
+            found = set(map(type, items))
+            kinds |= found
+            if not found <= _FLAT:
+                below += [item for item in items if isinstance(item, _SENT_CONTAINERS)]
         if not below:
             return kinds
         level = below
     raise ValueError(f"nested more than {MAX_DEPTH} deep")
+
+
+def all_finite(value: Any) -> bool:
+    """Whether there is no NaN and no infinity in a value without cycles.
+
+    Of floats proper: encoders ask about objects of derived types anyway.
+    """
+    level: list[Any] = [[value]]
+    while level:
+        below: list[Any] = []
+        for node in level:
+            items = node.values() if isinstance(node, dict) else node
+            found = set(map(type, items))
+            if float in found and any(item - item for item in items if type(item) is float):
+                return False
+            if not found <= _FLAT:
+                below += [item for item in items if isinstance(item, _SENT_CONTAINERS)]
+        level = below
+    return True
 
 
 def settled(value: Any, kind: type | None, change: Change, most: int = -1) -> Any:
@@ -115,35 +148,38 @@ def settled(value: Any, kind: type | None, change: Change, most: int = -1) -> An
     if type(value) is kind:
         return change(value)
     level = [value] if type(value) in CONTAINERS else []
+    plain = _FLAT - {kind}
     for _ in range(MAX_DEPTH + 1):
         if not level:
             return value
         below: list[Any] = []
         for node in level:
-            if not most:
-                kind = None
-            most -= _settle(node, kind, change)
-            items = node.values() if type(node) is dict else node
-            below += [item for item in items if type(item) in CONTAINERS]
+            if not most and kind is not None:
+                kind, plain = None, _FLAT
+            items: Any = node
+            if type(node) is dict:
+                items = node.values()
+                if kind is str or set(map(type, node)) != _TEXT_ONLY:
+                    most -= _settle_keys(node, kind, change)
+            kinds = set(map(type, items))
+            if not kinds <= plain:
+                most -= _settle_items(node, kinds, kind, change)
+                below += [item for item in items if type(item) in CONTAINERS]
         level = below
     raise ValueError(f"nested more than {MAX_DEPTH} deep")
 
 
-def _settle(node: Any, kind: type | None, change: Change) -> int:
+def _settle_items(node: Any, kinds: set[type], kind: type | None, change: Change) -> int:
     """Change what is directly in one container; how much that was."""
-    is_dict = type(node) is dict
-    kinds = set(map(type, node.values() if is_dict else node))
     if not kinds <= _VALUES:
         strange = ", ".join(sorted(each.__name__ for each in kinds - _VALUES))
         raise TypeError(f"a message can't hold a {strange}")
     count = 0
     if kind in kinds:
-        for place, item in node.items() if is_dict else enumerate(node):
+        for place, item in node.items() if type(node) is dict else enumerate(node):
             if type(item) is kind and (new := change(item)) is not item:
                 node[place] = new
                 count += 1
-    if is_dict:
-        count += _settle_keys(node, kind, change)
     return count
 
 

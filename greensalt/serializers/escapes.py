@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import base64
 import json
-import math
 from datetime import datetime
 from typing import Any, Final
 
@@ -42,19 +41,18 @@ def escaped(obj: object) -> Any:
 
 def escaped_value(value: Any) -> Any:
     """A value that is no container, as JSON can hold it."""
-    if type(value) is not str or not value.isascii():
-        value = canonical(value)
-    match value:
-        case str():
-            return "\0s:" + value if value.startswith("\0") else value
-        case bytes():
-            return "\0b:" + base64.b64encode(value).decode("ascii")
-        case float() if not math.isfinite(value):
-            return f"\0f:{value!r}"
-        case datetime():
-            return "\0d:" + time_text(value)
-        case Constant(name, inner):
-            return "\0c:" + json.dumps([name, escaped_value(inner)])
+    value = canonical(value)
+    kind = type(value)
+    if kind is str:
+        return value if not value or value[0] != "\0" else "\0s:" + value
+    if kind is float:
+        return f"\0f:{value!r}" if value - value else value
+    if kind is bytes:
+        return "\0b:" + base64.b64encode(value).decode("ascii")
+    if kind is datetime:
+        return "\0d:" + time_text(value)
+    if kind is Constant:
+        return "\0c:" + json.dumps([value.name, escaped_value(value.value)])
     return value
 
 
@@ -80,7 +78,7 @@ def unescaped(value: Any, packed: bytes) -> Any:
 
 
 def _unescape(value: str) -> Any:
-    if not value.startswith("\0"):
+    if not value or value[0] != "\0":
         return value
     mark, payload = value[1:3], value[3:]
     match mark:

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from greensalt.serializers.canonical import kinds_in
+from greensalt.serializers.canonical import all_finite
 from greensalt.serializers.escapes import (
     JSON_FACTS,
     NUL_IN_JSON,
@@ -38,7 +38,7 @@ def dumps(obj: object) -> bytes:
     except orjson.JSONEncodeError:  # keys that are no text, large integers, file names, cycles
         return orjson.dumps(escaped(obj))
     # Text that begins with NUL would be taken for an escape, and null may have been NaN.
-    if packed.count(NUL_IN_JSON) != escapes or (b"null" in packed and float in kinds_in(obj)):
+    if packed.count(NUL_IN_JSON) != escapes or (b"null" in packed and not all_finite(obj)):
         return orjson.dumps(escaped(obj))
     return packed
 

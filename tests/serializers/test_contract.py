@@ -36,6 +36,10 @@ class Name(str):
     __slots__ = ()
 
 
+class Share(float):
+    __slots__ = ()
+
+
 scalars = (
     st.none()
     | st.booleans()
@@ -143,6 +147,7 @@ def test_values_that_are_hard_for_some(codec: Codec) -> None:
         {"empty": [{}, [], "", b"", (), set()]},
         {"big": [2**63, 2**64 - 1, 2**64, -(2**63), -(2**63) - 1, 10**40]},
         {"emoji": "🧂 — déjà vu", "name": b"caf\xe9".decode(errors="surrogateescape")},
+        {"shares": [Share(1.5), Share("nan"), Share("inf"), None], Share(0.5): Share(2)},
         {"enum": [Colour.RED, Level.HIGH], "pair": Pair(1, Pair(2, b"\xff"))},
         {"floats": [1.0, -0.0, 1e308, 5e-324, 0.1 + 0.2], "ints": [0, -1, 127, 128]},
         {"constant": Constant("NOT_SET", None), "other": Constant("X", "\0")},
