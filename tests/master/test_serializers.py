@@ -194,6 +194,16 @@ def test_a_damaged_note_of_the_codecs_in_use_means_all(bench: Make) -> None:
     assert [codec.name for codec in made.master.codecs.publishing()] == ["msgpack", "cbor2"]
 
 
+def test_a_note_that_can_not_be_written_is_logged_and_costs_nothing_now(
+    bench: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = bench(auto_accept=True, serializers=ports("orjson"))
+    (made.config.cachedir / ".serializers").mkdir()
+    made.peer(serializer="orjson")
+    assert len(made.master.codecs.publishing()) == 2
+    assert "/.serializers can't be written" in caplog.text
+
+
 def test_a_request_alone_puts_its_codec_into_use(bench: Make) -> None:
     made = bench(auto_accept=True, serializers=ports("orjson"))
     peer = made.peer()

@@ -231,6 +231,8 @@ HOSTILE = {
     "huge decimal": bytes.fromhex("c4821b00000000ffffffff03"),
     "huge float": bytes.fromhex("c5821b00000000ffffffff03"),
     "undefined": b"\xf7",
+    "undefined inside": b"\x81\xf7",
+    "undefined as key": b"\xa1\xf7\x01",
     "simple value": b"\xf8\xff",
     "unknown tag": bytes.fromhex("d90fff00"),
     "set": bytes.fromhex("d901028101"),
@@ -268,7 +270,7 @@ MSGPACKS |= {"closed msgpack lists", "msgpack dicts", "promised list", "promised
 MSGPACKS |= {"promised bytes", "promised lists", "broken extension"}
 CBOR = {"nothing", "CBOR list as key", "CBOR lists", "promised CBOR list", "promised CBOR bytes"}
 CBOR |= {"pattern", "cycle", "bignum", "huge decimal", "huge float", "undefined", "simple value"}
-CBOR |= {"unknown tag", "set", "string references"}
+CBOR |= {"undefined inside", "undefined as key", "unknown tag", "set", "string references"}
 
 
 @codecs
