@@ -2,6 +2,7 @@
 
     GreensaltError
     +-- ConfigError                  a configuration file or option is wrong
+    |   +-- SerializerUnusable       a serializer that is unknown, refused or not installed
     +-- ProtocolError                bytes from a peer that break the protocol
     |   +-- MalformedMessage         not decodable, wrong type, missing field
     |   +-- VersionTooOld            protocol version below 3
@@ -46,6 +47,14 @@ class GreensaltError(Exception):
 
 class ConfigError(GreensaltError):
     """A configuration file or option is wrong; the message names file, key and remedy."""
+
+
+class SerializerUnusable(ConfigError):
+    """A serializer that is unknown, refused, or whose library is missing."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(message)
+        self.name = name
 
 
 class ProtocolError(GreensaltError):

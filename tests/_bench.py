@@ -58,11 +58,18 @@ class Bench:
             listener.close()
         self.master.close()
 
-    def peer(self, minion_id: str = "m1", key_number: int = 0, *, sign_in: bool = True) -> Peer:
+    def peer(
+        self,
+        minion_id: str = "m1",
+        key_number: int = 0,
+        *,
+        sign_in: bool = True,
+        serializer: str | None = None,
+    ) -> Peer:
         peer = Peer(self.master.clients_address, minion_id, key_number)
         self.peers.append(peer)
         if sign_in:
-            peer.sign_in()
+            peer.sign_in(serializer=serializer)
         return peer
 
     def listen(self, *prefixes: str) -> BusClient:

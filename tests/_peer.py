@@ -16,6 +16,7 @@ from greensalt.crypto.handshake import (
     verify_reply,
 )
 from greensalt.crypto.keypair import PrivateKey
+from greensalt.serializers import MSGPACK, Codec, find, served
 from greensalt.transport.request import ReqChannel
 from greensalt.wire.dialect import unpack
 from greensalt.wire.envelope import (
@@ -46,6 +47,7 @@ class Peer:
         self.tok = tok(self.key)
         self.channel = ReqChannel(address)
         self.session = Crypticle("A" * 75 + "=")
+        self.codec: Codec = MSGPACK
         self.answer: Any = None
 
     def close(self) -> None:
@@ -61,13 +63,16 @@ class Peer:
     def attempt(self, **options: Any) -> SignInAttempt:
         return SignInAttempt(self.id, self.key, new_nonce(), b"secret", **options)
 
-    def sign_in(self, trust: MasterTrust | None = None, **load: Any) -> Any:
+    def sign_in(
+        self, trust: MasterTrust | None = None, serializer: str | None = None, **load: Any
+    ) -> Any:
         """Sign in once; what the master says."""
-        attempt = self.attempt(trust=trust or MasterTrust())
+        attempt = self.attempt(trust=trust or MasterTrust(), serializer=serializer)
         request = clear_request({**sign_in_request(attempt), **load})
         self.answer = verify_reply(self.channel.request(request, TIMEOUT_S), attempt)
         if isinstance(self.answer, Accepted):
             self.session = Crypticle(self.answer.session)
+            self.codec = find(self.answer.serializer or MSGPACK.name)
         return self.answer
 
     def load(self, cmd: str, **fields: Any) -> dict[str, Any]:
@@ -84,12 +89,15 @@ class Peer:
 
     def send_load(self, load: dict[str, Any], outer_id: str = "") -> Any:
         """The result of a request, or the clear reply when the master refuses it."""
-        packet = self.session.dumps(load)
+        packet = self.session.dumps(load, codec=self.codec)
         body = encrypted_request(outer_id or self.id, packet, DEFAULT_ENC_ALGO, DEFAULT_SIG_ALGO)
         raw = self.channel.request(body, TIMEOUT_S)
         reply = parse_reply(raw)
         if isinstance(reply, EncryptedReply):
-            return self.session.loads(reply.packet, nonce=load["nonce"])
+            codecs = served([self.codec.name])
+            codec, result = self.session.open(reply.packet, load["nonce"], codecs)
+            assert codec is self.codec  # a request is answered in its own
+            return result
         return unpack(raw)
 
     def request(self, cmd: str, **fields: Any) -> Any:

@@ -59,6 +59,7 @@ class JobClient:
             Path(config.cachedir),
             config.user,
             request_timeout_s=config.publish_timeout,
+            serializer=config.serializer,
         )
 
     def __enter__(self) -> Self:

@@ -19,12 +19,20 @@ from greensalt.errors import (
     GreensaltError,
     MalformedMessage,
     RequestTimeout,
+    SerializerUnusable,
     TransportError,
 )
+from greensalt.serializers import MSGPACK, find
 from greensalt.transport.addresses import tcp
 from greensalt.transport.request import ReqChannel
 from greensalt.wire.dialect import unpack
-from greensalt.wire.envelope import clear_request
+from greensalt.wire.envelope import (
+    BAD_LOAD,
+    ROUTING_ERROR,
+    as_bytes,
+    clear_request,
+    packed_request,
+)
 
 log = logging.getLogger(__name__)
 
@@ -73,11 +81,23 @@ class Page(NamedTuple):
 
 
 class MasterLink:
-    """Asks the master's Ret interface on behalf of the local user."""
+    """Asks the master's Ret interface on behalf of the local user.
+
+    `serializer` names the codec of the loads, in both directions; msgpack takes its place when the
+    master does not serve it. Raises SerializerUnusable when it can't be used here.
+    """
 
     def __init__(
-        self, host: str, port: int, cachedir: Path, master_user: str, *, request_timeout_s: float
+        self,
+        host: str,
+        port: int,
+        cachedir: Path,
+        master_user: str,
+        *,
+        request_timeout_s: float,
+        serializer: str = MSGPACK.name,
     ) -> None:
+        self._codec = find(serializer)
         self._host = host
         self._port = port
         self._channel = ReqChannel(tcp(host, port), ipv6=":" in host)
@@ -160,8 +180,8 @@ class MasterLink:
             return self._ask_once(load, timeout_s)
 
     def _ask_once(self, load: dict[str, Any], timeout_s: float) -> dict[str, Any]:
-        body = clear_request({**load, "user": self.user, "key": self._key})
-        reply = unpack(self._channel.request(body, timeout_s))
+        full = {**load, "user": self.user, "key": self._key}
+        reply = self._exchange(full, timeout_s)
         if not isinstance(reply, dict):
             raise MalformedMessage(f"the master at {self.address} answered {reply!r:.80}")
         if isinstance(error := reply.get("error"), dict):
@@ -175,6 +195,30 @@ class MasterLink:
         if isinstance(error := inner.get("error"), dict):
             raise _raised(error)
         return inner
+
+    def _exchange(self, load: dict[str, Any], timeout_s: float) -> Any:
+        """The reply, whose load is unpacked. A master that refuses our codec gets msgpack."""
+        codec = self._codec
+        if codec is not MSGPACK:
+            body = packed_request(codec.name, codec.dumps(load))
+            reply = unpack(self._channel.request(body, timeout_s))
+            if not _refuses_codec(reply):
+                if isinstance(reply, dict) and reply.get("serializer") == codec.name:
+                    reply["load"] = codec.loads(as_bytes(reply.get("load"), "load of a reply"))
+                return reply
+            log.warning("the master does not serve %s: msgpack it is", codec.name)
+            self._codec = MSGPACK
+        return unpack(self._channel.request(clear_request(load), timeout_s))
+
+
+def _refuses_codec(reply: Any) -> bool:
+    """Whether a master could not even read a packed request, so that nothing was done."""
+    if not isinstance(reply, dict):
+        return bool(reply == BAD_LOAD)
+    error = reply.get("error")
+    if isinstance(error, dict):
+        return error.get("name") == SerializerUnusable.__name__
+    return error == ROUTING_ERROR  # of a master that knows nothing of serializers
 
 
 def _raised(error: dict[str, Any]) -> GreensaltError:

@@ -14,7 +14,7 @@ from greensalt.config.files import (
     read_options,
 )
 from greensalt.config.record import Limits, Record, option
-from greensalt.config.values import Options, Strings, WrongValue, conform
+from greensalt.config.values import Options, Serializer, Strings, WrongValue, conform
 from greensalt.errors import ConfigError
 
 LOG_LEVELS: Final = (
@@ -94,6 +94,9 @@ class Config(Record):
     pillarenv: str | None = None
     output: str | None = None
     color: bool = True
+
+    # greensalt's own: how the loads of the link to the master are packed, where it serves that
+    serializer: Serializer = "msgpack"
 
     @classmethod
     def load(

@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 from greensalt.config.base import SIGNING_ALGORITHMS, Config
 from greensalt.config.files import FoundOptions
 from greensalt.config.record import option, port
-from greensalt.config.values import Options, Roots, Strings
+from greensalt.config.values import Options, Roots, SerializerPorts, Strings
+from greensalt.errors import ConfigError
 
 PROTOCOL_VERSION = 3  # the only one greensalt speaks
 
@@ -104,6 +105,7 @@ class MasterConfig(Config):
     keep_jobs_bytes: int = option(1 << 30, least=0)  # size of the job store; 0 = no cap
     worker_processes: int = option(0, least=0)  # besides the workers inside the master
     io_threads: int = option(1, least=1)  # of the ZeroMQ context
+    serializers: SerializerPorts = {}  # besides msgpack: the publish port of each
 
     @property
     def pubkey_signature_path(self) -> Path:
@@ -115,5 +117,19 @@ class MasterConfig(Config):
         super()._settle(values, found, directory)
         if "keep_jobs" in values and "keep_jobs_seconds" not in values:
             values["keep_jobs_seconds"] = int(values["keep_jobs"] * 3600)
+        cls._check_ports(values, found)
         # The suffix keeps it apart from the minion on the same host; no DNS at a master's start.
         values.setdefault("id", f"{os.uname().nodename or 'localhost'}_master")
+
+    @classmethod
+    def _check_ports(cls, values: dict[str, Any], found: FoundOptions) -> None:
+        """Each serializer publishes on a port of its own."""
+        names = ("publish_port", "ret_port")
+        taken = {values.get(name, getattr(cls, name)): name for name in names}
+        for serializer, number in values.get("serializers", {}).items():
+            if number in taken:
+                raise ConfigError(
+                    f"{found.origins['serializers']}: serializers: {serializer} has the port"
+                    f" {number} of {taken[number]}; each needs one of its own"
+                )
+            taken[number] = serializer

@@ -10,11 +10,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from greensalt.config.codecs import check_codec_name
 from greensalt.config.record import Limits
+from greensalt.errors import SerializerUnusable
 
 Strings = tuple[str, ...]
 Options = Mapping[str, Any]
 Roots = Mapping[str, tuple[str, ...]]
+Serializer = str
+SerializerPorts = Mapping[str, int]
 
 
 class WrongValue(Exception):
@@ -118,6 +122,27 @@ def _roots(value: Any) -> dict[str, tuple[str, ...]]:
     return roots
 
 
+def _serializer(value: Any) -> str:
+    try:
+        return check_codec_name(_str(value))
+    except SerializerUnusable as error:
+        raise WrongValue(f"a serializer ({error})") from None
+
+
+def _serializer_ports(value: Any) -> dict[str, int]:
+    if not isinstance(value, Mapping):
+        raise WrongValue("a map from serializers to TCP ports")
+    ports = {}
+    for name, port in value.items():
+        if _serializer(name) == "msgpack":
+            raise WrongValue("a map without msgpack, which has publish_port")
+        number = _int(port)
+        if not 0 < number <= 65535:
+            raise WrongValue(f"a map from serializers to TCP ports ({name} has {port!r})")
+        ports[str(name)] = number
+    return ports
+
+
 _CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "bool": _bool,
     "int": _int,
@@ -127,4 +152,6 @@ _CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "Strings": _strings,
     "Options": _options,
     "Roots": _roots,
+    "Serializer": _serializer,
+    "SerializerPorts": _serializer_ports,
 }

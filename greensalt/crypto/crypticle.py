@@ -1,6 +1,7 @@
 """The symmetric box of every encrypted message: AES-192-CBC, then HMAC-SHA256 (Spec 3.1, 3.2).
 
-``packet = iv (16) || ciphertext || mac (32)`` with the MAC over iv and ciphertext.
+``packet = iv (16) || ciphertext || mac (32)`` with the MAC over iv and ciphertext. The first bytes
+of the plaintext say which codec packed the rest (Spec 12.4).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any, Final
 from Crypto.Cipher import AES
 
 from greensalt.errors import BadKey, DecryptError, MalformedMessage, NonceMismatch
-from greensalt.wire.dialect import pack, unpack
+from greensalt.serializers import MSGPACK, ONLY_MSGPACK, PREFIX_BYTES, Codec, Codecs
 from greensalt.wire.envelope import NONCE_CHARS
 
 AES_KEY_BYTES: Final = 24
@@ -23,9 +24,6 @@ KEY_BYTES: Final = AES_KEY_BYTES + MAC_KEY_BYTES
 MAC_BYTES: Final = 32
 BLOCK_BYTES: Final = 16
 MIN_PACKET_BYTES: Final = BLOCK_BYTES + BLOCK_BYTES + MAC_BYTES
-
-_PREFIX: Final = b"pickle::"
-"""A constant in front of every plaintext. Nothing is pickled."""
 
 _PADDINGS: Final = tuple(bytes([size]) * size for size in range(BLOCK_BYTES + 1))
 
@@ -94,25 +92,32 @@ class Crypticle:
             raise DecryptError("packet has a wrong padding")
         return padded[:-size]
 
-    def dumps(self, obj: object, nonce: str | None = None) -> bytes:
+    def dumps(self, obj: object, nonce: str | None = None, codec: Codec = MSGPACK) -> bytes:
         """Return the packet of an object; replies to requests carry the request's nonce."""
-        return self.encrypt(_PREFIX + (nonce or "").encode() + pack(obj))
+        return self.encrypt(codec.prefix + (nonce or "").encode() + codec.dumps(obj))
 
-    def loads(self, packet: bytes, nonce: str | None = None) -> Any:
+    def loads(self, packet: bytes, nonce: str | None = None, codecs: Codecs = ONLY_MSGPACK) -> Any:
         """Return the object in a packet; with a nonce, only if the packet carries the same.
 
         Raises DecryptError, NonceMismatch, or MalformedMessage for a readable packet without an
-        object in it.
+        object in it, or of a codec that is not among `codecs`.
         """
+        return self.open(packet, nonce, codecs)[1]
+
+    def open(
+        self, packet: bytes, nonce: str | None = None, codecs: Codecs = ONLY_MSGPACK
+    ) -> tuple[Codec, Any]:
+        """As `loads`, and which codec the packet is of."""
         plaintext = self.decrypt(packet)
-        if not plaintext.startswith(_PREFIX):
-            raise MalformedMessage("packet holds something that is no message")
-        body = plaintext[len(_PREFIX) :]
+        prefix, start = plaintext[:PREFIX_BYTES], PREFIX_BYTES
+        codec = codecs.get(prefix)
+        if codec is None:
+            raise MalformedMessage(f"packet holds no message of a codec in use: {prefix!r}")
         if nonce is not None:
-            if not hmac.compare_digest(body[:NONCE_CHARS], nonce.encode()):
+            start += NONCE_CHARS
+            if not hmac.compare_digest(plaintext[PREFIX_BYTES:start], nonce.encode()):
                 raise NonceMismatch("the reply belongs to another request")
-            body = body[NONCE_CHARS:]
-        return unpack(body)
+        return codec, codec.loads(plaintext[start:])
 
 
 def _key_bytes(key_string: str) -> bytes:

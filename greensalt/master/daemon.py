@@ -3,7 +3,7 @@
     store       what must outlive a restart
     keys        the master's own, the minions', the local users', the publish key
     bus         EventPublisher: epub, epull
-    publisher   pub, pull
+    publishers  pub, pull: one for msgpack, and one for each further serializer
     reqserver   clients, workers, device
     upkeep      rotation, retention
 
@@ -30,6 +30,8 @@ from greensalt.errors import ConfigError, GreensaltError
 from greensalt.green import Crew, offload
 from greensalt.green.watchdog import Watchdog
 from greensalt.master.access import Access
+from greensalt.master.codecs import ServedCodecs
+from greensalt.master.dispatch import Dispatch
 from greensalt.master.jobs import Jobs
 from greensalt.master.publishkey import PublishKey
 from greensalt.master.reqserver import ReqServer
@@ -39,6 +41,7 @@ from greensalt.master.services import Services
 from greensalt.master.sessions import Sessions
 from greensalt.master.signin import SignIn
 from greensalt.master.upkeep import Upkeep
+from greensalt.serializers import MSGPACK
 from greensalt.store.autosign import AutosignPolicy
 from greensalt.store.keys import KeyStore
 from greensalt.store.minions import MinionCache
@@ -66,6 +69,7 @@ class Master:
         self._stopped: AsyncResult[str | None] = AsyncResult()
         self._crew = Crew("master")
         self._stops: list[tuple[str, Callable[[], object]]] = []
+        self.pushers: dict[str, Pusher] = {}  # by serializer
 
     def start(self) -> None:
         """Open everything, the public ports last."""
@@ -75,7 +79,7 @@ class Master:
         self._open_store()
         self._open_keys()
         self._open_bus()
-        self._open_publisher()
+        self._open_publishers()
         self._open_reqserver()
         self._start_upkeep()
         gc.collect()
@@ -131,9 +135,13 @@ class Master:
         self.keys = KeyStore(Path(config.pki_dir))
         self.keys.prepare()
         self.master_key = offload(self.keys.own, "master", config.keysize, config.key_pass)
+        self.codecs = ServedCodecs(
+            config.serializers, config.serializer, Path(config.cachedir) / ".serializers"
+        )
         self.sessions = Sessions(
             self.keys,
             SessionKeys(Path(config.cachedir)),
+            self.codecs,
             config.publish_session,
             config.request_server_ttl,
         )
@@ -150,35 +158,40 @@ class Master:
         self._watch(self.bus.failed)
         self._on_close("bus", self.bus.stop)
 
-    def _open_publisher(self) -> None:
+    def _open_publishers(self) -> None:
         config = self.config
-        pull = addresses.publish_pull(config.sock_dir)
+        self.pub_address = self._open_publisher(MSGPACK.name, config.publish_port)
+        for name, port in config.serializers.items():
+            log.info("jobs in %s on %s", name, self._open_publisher(name, port))
+
+    def _open_publisher(self, serializer: str, port: int) -> str:
+        """The Publisher of one serializer and the way to it; the address of its `pub`."""
+        config = self.config
+        own = "" if serializer == MSGPACK.name else serializer
+        pull = addresses.publish_pull(config.sock_dir, own)
         publisher = Publisher(
             self.context, hwm=config.pub_hwm, backlog=config.zmq_backlog, ipv6=bool(config.ipv6)
         )
-        self.pub_address = publisher.bind(
-            addresses.tcp(config.interface, config.publish_port), pull
-        )
+        address = publisher.bind(addresses.tcp(config.interface, port), pull)
         publisher.start()
         self._watch(publisher.failed)
-        self._on_close("publisher", publisher.stop)
-        self.pusher = Pusher(self.context, pull)
-        self._on_close("pusher", self.pusher.close)
+        self._on_close(f"publisher of {serializer}", publisher.stop)
+        self.pushers[serializer] = pusher = Pusher(self.context, pull)
+        self._on_close(f"pusher of {serializer}", pusher.close)
+        return address
 
     def _open_reqserver(self) -> None:
         config = self.config
         if config.worker_processes:
             raise ConfigError("worker_processes is not supported yet; set it to 0")
-        self.jobs = Jobs(
-            config,
-            self.store,
-            self.bus,
-            self.pusher,
+        self.dispatch = Dispatch(
+            self.pushers,
+            self.codecs,
             self.publish_key,
-            self.master_key,
-            self.roster,
-            self.access,
+            self.master_key if config.sign_pub_messages else None,
+            config.publish_signing_algorithm,
         )
+        self.jobs = Jobs(config, self.store, self.bus, self.dispatch, self.roster, self.access)
         self.services = Services(
             config, self.bus, self.cache, self.keys, self.sessions, self.roster
         )
@@ -188,11 +201,13 @@ class Master:
             self.master_key,
             self.publish_key,
             self.sessions,
+            self.codecs,
             AutosignPolicy(config),
             self.bus,
         )
         self.reqserver = ReqServer(
             self.sessions,
+            self.codecs,
             clear_routes(self.signin, self.jobs),
             minion_routes(self.jobs, self.services),
             private_routes(self.master_key, self.services),

@@ -12,10 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from gevent.lock import BoundedSemaphore
-
 from greensalt.config import MasterConfig
-from greensalt.crypto.keypair import PrivateKey
 from greensalt.errors import (
     AuthenticationError,
     AuthorizationError,
@@ -26,16 +23,13 @@ from greensalt.errors import (
     UnknownJob,
     Unstorable,
 )
-from greensalt.green import offload
 from greensalt.master.access import Access, functions_of
-from greensalt.master.publishkey import PublishKey
+from greensalt.master.dispatch import Dispatch
 from greensalt.master.sessions import Peer
 from greensalt.store.jobs import Job, JobStore, Return
 from greensalt.target import Expectation, Roster, expected, matches
 from greensalt.transport.bus import EventPublisher
-from greensalt.transport.publish import Pusher
 from greensalt.wire import tags
-from greensalt.wire.envelope import publish_frame
 from greensalt.wire.ids import BROADCAST_TOPIC, publish_topic
 from greensalt.wire.jid import JidClock, is_jid
 
@@ -60,25 +54,20 @@ class Jobs:
         config: MasterConfig,
         store: JobStore,
         bus: EventPublisher,
-        pusher: Pusher,
-        publish_key: PublishKey,
-        master_key: PrivateKey,
+        dispatch: Dispatch,
         roster: Roster,
         access: Access,
     ) -> None:
         self._config = config
         self._store = store
         self._bus = bus
-        self._pusher = pusher
-        self._publish_key = publish_key
-        self._master_key = master_key
+        self._dispatch = dispatch
         self._roster = roster
         self._access = access
         self._clock = JidClock()
-        self._in_order = BoundedSemaphore(1)  # serials leave in the order they were taken
         self._recent: OrderedDict[str, Job] = OrderedDict()
         self._uncached: deque[str] = deque(maxlen=UNCACHED_JOBS)  # whose returns are only fired
-        self.published = self.returned = self.refused = self.repeated = 0
+        self.returned = self.refused = self.repeated = 0
 
     # -- publish -----------------------------------------------------------------------------
 
@@ -201,7 +190,7 @@ class Jobs:
         return publish
 
     def send(self, publish: dict[str, Any], minions: Collection[str]) -> None:
-        """Number, encrypt and sign a job and hand it to the Publisher.
+        """Send a job to the minions and tell the bus.
 
         With `zmq_filtering` it goes to the topics of `minions` where the id alone decides, else to
         the one that all listen to (docs/protocol.md 5.1).
@@ -211,18 +200,7 @@ class Jobs:
             by_id = publish["tgt_type"] in BY_ID
             names = map(publish_topic, minions) if by_id else [BROADCAST_TOPIC]
             topics = [name.encode() for name in names]
-        with self._in_order:
-            numbered = {**publish, "serial": self._publish_key.next_serial()}
-            packet = self._publish_key.crypticle.dumps(numbered)
-            algo = self._config.publish_signing_algorithm
-            if self._config.sign_pub_messages:
-                sig = offload(self._master_key.sign, packet, algo)
-                frame = publish_frame(packet, sig, algo)
-            else:
-                frame = publish_frame(packet, None, None)
-            for topic in topics:
-                self._pusher.push([topic, frame] if topic else [frame])
-            self.published += 1
+        self._dispatch.send(publish, topics)
         self._bus.fire(tags.job_publish(publish["jid"]), publish)
 
     def ping_all(self) -> None:

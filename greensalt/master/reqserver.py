@@ -24,13 +24,18 @@ from greensalt.errors import (
     StoreError,
     VersionTooOld,
 )
+from greensalt.master.codecs import ServedCodecs
 from greensalt.master.sessions import Peer, Sessions
+from greensalt.serializers import MSGPACK, Codec
 from greensalt.wire.dialect import pack
 from greensalt.wire.envelope import (
     BAD_LOAD,
+    ROUTING_ERROR,
     ClearRequest,
     EncryptedRequest,
+    PackedRequest,
     encrypted_reply,
+    packed_reply,
     parse_request,
 )
 from greensalt.wire.peek import peek_request
@@ -48,7 +53,6 @@ STRANGERS_MOST_BYTES = 32 << 10
 """Of a clear request from somebody who names no local user's key. A sign-in needs 2 KB; to build
 the objects that may be in this many bytes takes 40 ms, in a megabyte more than a second."""
 
-ROUTING_ERROR = {"error": "Routing error"}
 HANDLER_ERROR = "Some exception handling minion payload"
 
 
@@ -63,6 +67,7 @@ class ReqServer:
     def __init__(
         self,
         sessions: Sessions,
+        codecs: ServedCodecs,
         clear: Mapping[str, ClearHandler],
         minion: Mapping[str, MinionHandler],
         private: Mapping[str, PrivateHandler],
@@ -74,6 +79,7 @@ class ReqServer:
         self._heavy_turn = BoundedSemaphore(worker_threads)
         self._is_local = is_local
         self._sessions = sessions
+        self._codecs = codecs
         self._clear = clear
         self._minion = minion
         self._private = private
@@ -90,11 +96,13 @@ class ReqServer:
         except MalformedMessage as error:
             self.counts["refused/malformed"] += 1
             log.info("a request that can't be read: %s", error)
-            return pack(ROUTING_ERROR)
+            return pack({"error": ROUTING_ERROR})
         except ProtocolError as error:
             return self._refuse("malformed", error)
         if isinstance(request, ClearRequest):
             return self._answer_clear(request)
+        if isinstance(request, PackedRequest):
+            return self._answer_packed(request)
         return self._answer_minion(request)
 
     def _check_large(self, body: bytes) -> None:
@@ -111,7 +119,22 @@ class ReqServer:
         log.info("request refused: %s", error)
         return pack(BAD_LOAD)
 
-    def _answer_clear(self, request: ClearRequest) -> bytes:
+    def _answer_packed(self, request: PackedRequest) -> bytes:
+        """A clear request in another codec than msgpack; its reply is in the same."""
+        codec = self._codecs.find(request.serializer)
+        if codec is None:
+            self.counts["refused/serializer"] += 1
+            message = f"this master does not serve the serializer {request.serializer!r}"
+            return pack({"error": {"name": "SerializerUnusable", "message": message}})
+        try:
+            load = codec.loads(request.packed)
+            if not isinstance(load, dict):
+                raise MalformedMessage("the load of a packed request is not a dict")
+        except MalformedMessage as error:
+            return self._refuse("malformed", error)
+        return self._answer_clear(ClearRequest(load, request.version), codec)
+
+    def _answer_clear(self, request: ClearRequest, codec: Codec = MSGPACK) -> bytes:
         command = request.load.get("cmd")
         handler = self._clear.get(command) if isinstance(command, str) else None
         if handler is None:
@@ -121,7 +144,7 @@ class ReqServer:
         try:
             with self._turn(command):
                 reply = handler(request.load)
-            return reply if isinstance(reply, bytes) else pack(reply)
+            return reply if isinstance(reply, bytes) else _clear(reply, codec)
         except (ProtocolError, CryptoError) as error:
             return self._refuse("malformed", error)
         except StoreError as error:
@@ -180,9 +203,16 @@ class ReqServer:
 
     @staticmethod
     def _sealed(peer: Peer, result: Any) -> bytes:
-        return seal(peer.crypticle, peer.nonce, result)
+        return seal(peer.crypticle, peer.nonce, result, peer.codec)
 
 
-def seal(crypticle: Crypticle, nonce: str, result: Any) -> bytes:
+def seal(crypticle: Crypticle, nonce: str, result: Any, codec: Codec = MSGPACK) -> bytes:
     """A reply under the session key: a msgpack raw string (docs/protocol.md 4.3)."""
-    return encrypted_reply(crypticle.dumps(result, nonce=nonce))
+    return encrypted_reply(crypticle.dumps(result, nonce, codec))
+
+
+def _clear(reply: Any, codec: Codec) -> bytes:
+    """The answer of a clear command; errors are msgpack always (docs/protocol.md 12.4)."""
+    if codec is not MSGPACK and isinstance(reply, dict) and "load" in reply:
+        return packed_reply(codec.name, codec.dumps(reply["load"]))
+    return pack(reply)

@@ -20,6 +20,8 @@ from greensalt.crypto.handshake import check_tok
 from greensalt.crypto.keypair import PublicKey
 from greensalt.errors import AuthenticationError, CryptoError, ProtocolError
 from greensalt.green import offload
+from greensalt.master.codecs import ServedCodecs
+from greensalt.serializers import Codec, Codecs
 from greensalt.store.keys import KeyStore, State
 from greensalt.store.secretfiles import SessionKeys
 from greensalt.wire.envelope import EncryptedRequest, check_nonce
@@ -39,6 +41,7 @@ class Peer(NamedTuple):
     crypticle: Crypticle
     enc_algo: str
     sig_algo: str
+    codec: Codec
 
 
 class Session:
@@ -81,9 +84,17 @@ class Sessions:
     `session_s` is how long a session key lives, `ttl_s` how old a request may be (0: any age).
     """
 
-    def __init__(self, keys: KeyStore, files: SessionKeys, session_s: float, ttl_s: float) -> None:
+    def __init__(
+        self,
+        keys: KeyStore,
+        files: SessionKeys,
+        codecs: ServedCodecs,
+        session_s: float,
+        ttl_s: float,
+    ) -> None:
         self._keys = keys
         self._files = files
+        self._codecs = codecs
         self._session_s = session_s
         self._ttl_s = ttl_s
         self._sessions: dict[str, Session] = {}
@@ -111,7 +122,7 @@ class Sessions:
         """
         minion_id = check_minion_id(request.id)
         session = self._session(minion_id)
-        load = _opened(session.crypticle, request.packet)
+        codec, load = _opened(session.crypticle, request.packet, self._codecs.all)
         if not isinstance(load, dict):
             raise AuthenticationError(f"{minion_id}: the load is not a dictionary")
         if load.get("id") != minion_id:
@@ -122,8 +133,15 @@ class Sessions:
         if self._replays is not None and not self._replays.first_time(minion_id, nonce):
             raise AuthenticationError(f"{minion_id}: this request was sent before")
         self.last_seen[minion_id] = time.time()
+        self._codecs.use(codec.name)
         peer = Peer(
-            minion_id, nonce, public_key, session.crypticle, request.enc_algo, request.sig_algo
+            id=minion_id,
+            nonce=nonce,
+            public_key=public_key,
+            crypticle=session.crypticle,
+            enc_algo=request.enc_algo,
+            sig_algo=request.sig_algo,
+            codec=codec,
         )
         return peer, load
 
@@ -183,11 +201,11 @@ class Sessions:
         return stat.st_ino, stat.st_mtime_ns, stat.st_size
 
 
-def _opened(crypticle: Crypticle, packet: bytes) -> Any:
+def _opened(crypticle: Crypticle, packet: bytes, codecs: Codecs) -> tuple[Codec, Any]:
     if len(packet) < LARGE_BYTES:
-        return crypticle.loads(packet)
+        return crypticle.open(packet, codecs=codecs)
     # One of its own, for the chain of the session's must not be torn by another thread.
-    return offload(Crypticle(crypticle.key_string).loads, packet)
+    return offload(Crypticle(crypticle.key_string).open, packet, codecs=codecs)
 
 
 def _verified(pem: str, tok: bytes) -> PublicKey | None:

@@ -34,6 +34,7 @@ from greensalt.crypto.handshake import (
 from greensalt.crypto.keypair import PrivateKey, PublicKey
 from greensalt.errors import BadKey, ConfigError, ProtocolError
 from greensalt.green import offload
+from greensalt.master.codecs import ServedCodecs
 from greensalt.master.publishkey import PublishKey
 from greensalt.master.sessions import Sessions
 from greensalt.store.autosign import AutosignPolicy
@@ -102,6 +103,7 @@ class SignIn:
         master_key: PrivateKey,
         publish_key: PublishKey,
         sessions: Sessions,
+        codecs: ServedCodecs,
         autosign: AutosignPolicy,
         bus: EventPublisher,
     ) -> None:
@@ -110,6 +112,7 @@ class SignIn:
         self._master_key = master_key
         self._publish_key = publish_key
         self._sessions = sessions
+        self._codecs = codecs
         self._autosign = autosign
         self._bus = bus
         self._members = Lane(os.cpu_count() or 1)
@@ -231,16 +234,30 @@ class SignIn:
             aes = self._publish_key.key_string
             if self._aes_sig[0] != aes:
                 self._aes_sig = (aes, offload(publish_key_signature, self._master_key, aes))
+            port = self._grant(request)
             return offload(
                 accepted_reply,
                 request,
                 master_key=self._master_key,
-                publish_port=self._config.publish_port,
+                publish_port=self._config.publish_port if port is None else port,
                 aes=aes,
                 aes_sig=self._aes_sig[1],
                 session=session,
                 pub_sig=self._pub_sig(request.sig_algo),
+                serializer=None if port is None else request.serializer,
             )
+
+    def _grant(self, request: SignInRequest) -> int | None:
+        """The publish port of the codec that the minion would like; None when it is not served."""
+        wanted = request.serializer
+        if wanted is None:
+            return None
+        port = self._codecs.ports.get(wanted)
+        if port is None:
+            log.info("%s would like the serializer %r, which is not served", request.id, wanted)
+            return None
+        self._codecs.use(wanted)
+        return port
 
     def _state(self, ret: bool | Literal["full"], nonce: str, sig_algo: str) -> bytes:
         with self._strangers.turn():

@@ -97,14 +97,14 @@ class Inbox:
             check_publish(frame, session.master_key)
         before = session.aes
         try:
-            return before.loads(frame.packet)
+            return before.loads(frame.packet, codecs=session.codecs)
         except DecryptError:
             session.renew(before)
         if session.aes is before:
             raise DecryptError("the publish is not under the master's present key")
         if self._verify:
             check_publish(frame, session.master_key)
-        return session.aes.loads(frame.packet)
+        return session.aes.loads(frame.packet, codecs=session.codecs)
 
     def _is_new(self, serial: object) -> bool:
         if serial is None:  # a cluster's publishes have none

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import random
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from greensalt.config import MinionConfig
 from greensalt.errors import GreensaltError, TransportError
 from greensalt.green import Crew
 from greensalt.minion.session import MasterSession
+from greensalt.serializers import MSGPACK
 from greensalt.transport import addresses
 from greensalt.transport.publish import Subscriber
 from greensalt.transport.sockets import Context
@@ -23,6 +25,7 @@ from greensalt.transport.sockets import Context
 log = logging.getLogger(__name__)
 
 LOOK_S = 0.5  # least time between two looks at where the master is
+ASK_S = 5.0  # between two questions whether the master still publishes in our codec
 
 PING: dict[str, Any] = {
     "cmd": "_minion_event",
@@ -55,10 +58,10 @@ class Link:
         self._failed = failed
         self._back = back
         self._subscriber: Subscriber | None = None
+        self._opened = ""  # the address that the subscriber is for
         self._crew = Crew("link")
         self._greeting: gevent.Greenlet[..., Any] | None = None
         self._following: gevent.Greenlet[..., Any] | None = None
-        self._subscribed_to = ""
         self._was_up = False
         self.is_up = False
 
@@ -84,8 +87,9 @@ class Link:
             ipv6=bool(config.ipv6),
         )
         self._subscriber.failed.rawlink(lambda result: self._failed(str(result.value)))
-        self._subscribed_to = self.publisher
-        self._subscriber.start(self._subscribed_to)
+        self._opened = self.publisher
+        self._subscriber.start(self._opened)
+        self._session.settled = self._signed_in
 
     def close(self) -> None:
         self._crew.stop()
@@ -108,26 +112,60 @@ class Link:
                 self._greeting = self._crew.spawn("greet", self._greet)
         elif not is_up and self.is_up:
             log.warning("the connection to the master broke")
-            if self._following is None or self._following.dead:
-                self._following = self._crew.spawn("follow", self._follow)
+            self._start_following()
         self.is_up = is_up
         self._was_up = self._was_up or is_up
+
+    def _signed_in(self) -> None:
+        """A sign-in may have told another publish port: that of another codec."""
+        if self.publisher != self._opened:
+            # In a greenlet of its own: it may be the subscriber's that has signed in.
+            self._crew.spawn("move", self._move)
+
+    def _move(self) -> None:
+        """Subscribe at the address that the session knows now."""
+        if self._subscriber is None or self.publisher == self._opened:
+            return
+        self._opened = self.publisher
+        log.info("the master has moved: jobs come from %s", self._opened)
+        self._subscriber.stop()
+        self.is_up = False
+        self.open()
+        self._start_following()
 
     def _greet(self) -> None:
         self.ping()
         self._back()
 
+    def _start_following(self) -> None:
+        """One is enough, however often the connection flaps."""
+        if self._following is None or self._following.dead:
+            self._following = self._crew.spawn("follow", self._follow)
+
     def _follow(self) -> None:
-        """While the link is down, look the master's name up again: it may have moved."""
+        """While the link is down, look the master's name up again: it may have moved.
+
+        It may also have stopped publishing in our codec, which a request brings to light: the
+        master does not read it, so that a new sign-in follows.
+        """
+        asked = time.monotonic()
         while not self.is_up:
             gevent.sleep(max(LOOK_S, self._config.recon_default / 1000))
-            try:
-                self._session.resolve()
-            except TransportError as error:
-                log.warning("%s", error)
-                continue
-            # Not what `resolve` says: a new sign-in may have found the new address before.
-            if self.publisher != self._subscribed_to and self._subscriber is not None:
-                log.info("the master has moved to %s", self.publisher)
-                self._subscriber.stop()
-                self.open()
+            self._look()
+            if self._session.codec is not MSGPACK and time.monotonic() - asked > ASK_S:
+                asked = time.monotonic()
+                self._ask()
+
+    def _look(self) -> None:
+        try:
+            self._session.resolve()
+        except TransportError as error:
+            log.warning("%s", error)
+            return
+        self._move()
+
+    def _ask(self) -> None:
+        try:
+            self._session.request(PING, timeout_s=ASK_S, tries=1)
+        except GreensaltError as error:
+            log.info("the master does not answer: %s", error)

@@ -43,6 +43,7 @@ from greensalt.errors import (
     TransportError,
 )
 from greensalt.green import offload
+from greensalt.serializers import MSGPACK, Codec, find, served
 from greensalt.store.minionkeys import MinionKeys
 from greensalt.transport.addresses import tcp
 from greensalt.transport.request import ReqChannel
@@ -66,7 +67,9 @@ class MasterSession:
     """Signs in and asks. One per minion; several greenlets may use it.
 
     `refused(reason)` is called when the key is rejected and that is final. After `sign_in`:
-    `publish_port`, `master_key`, and `aes` that opens publishes. `sign_ins` counts the accepted.
+    `publish_port`, `master_key`, `aes` that opens publishes, and `codec` that requests are packed
+    in; the master may send any of `codecs`. `sign_ins` counts the accepted; after each `settled()`
+    is called. Raises SerializerUnusable when the configured serializer can't be used.
     """
 
     def __init__(
@@ -95,7 +98,12 @@ class MasterSession:
         self.aes: Crypticle | None = None
         self.last_serial = 0
         self._aes_key = ""
+        self._wanted = find(config.serializer)
+        self._missed = False
+        self.codec: Codec = MSGPACK
+        self.codecs = served([config.serializer])
         self.sign_ins = 0
+        self.settled: Callable[[], object] = lambda: None
 
     # -- the way to the master ---------------------------------------------------------------
 
@@ -204,6 +212,7 @@ class MasterSession:
             trust=self._trust(),
             enc_algo=config.encryption_algorithm,
             sig_algo=config.signing_algorithm,
+            serializer=None if self._wanted is MSGPACK else self._wanted.name,
         )
         grains = self._grains()
         autosign = {name: grains.get(name) for name in config.autosign_grains}
@@ -235,8 +244,20 @@ class MasterSession:
         if answer.aes != self._aes_key:  # serials belong to the key
             self._aes_key, self.aes, self.last_serial = answer.aes, Crypticle(answer.aes), 0
         self.publish_port = self._config.publish_port or answer.publish_port
+        self._agree(answer)
         self.sign_ins += 1
         log.info("signed in at %s", self.address)
+        self.settled()
+
+    def _agree(self, answer: Accepted) -> None:
+        """The codec of this link: the configured one where the master grants it."""
+        if answer.serializer is not None:
+            self.codec, self._missed = self._wanted, False
+            return
+        self.codec = MSGPACK
+        if self._wanted is not MSGPACK and not self._missed:
+            self._missed = True
+            log.warning("the master does not serve %s: msgpack it is", self._wanted.name)
 
     def _explain(self, answer: Pending | Rejected | Full) -> None:
         wait = f"; again in {self._config.acceptance_wait_time:g} s"
@@ -318,7 +339,7 @@ class MasterSession:
         if config.minion_sign_messages:
             full["sig"] = offload(sign_load, self._key, full, config.signing_algorithm)
         full["nonce"], full["tok"] = nonce, self._tok
-        packet = self._session.dumps(full)
+        packet = self._session.dumps(full, codec=self.codec)
         body = encrypted_request(
             config.id, packet, config.encryption_algorithm, config.signing_algorithm
         )
@@ -327,7 +348,7 @@ class MasterSession:
     def _open_result(self, reply: Any, nonce: str) -> Any:
         if not isinstance(reply, EncryptedReply) or self._session is None:
             raise MalformedMessage("the reply is not encrypted")
-        return self._session.loads(reply.packet, nonce=nonce)
+        return self._session.loads(reply.packet, nonce, self.codecs)
 
     def _open_pillar(self, reply: Any, nonce: str) -> dict[str, Any]:
         if not isinstance(reply, PillarReply):

@@ -33,8 +33,9 @@ def master_event_pull(sock_dir: str | Path) -> str:
     return ipc(sock_dir, "master_event_pull.ipc")
 
 
-def publish_pull(sock_dir: str | Path) -> str:
-    return ipc(sock_dir, "publish_pull.ipc")
+def publish_pull(sock_dir: str | Path, serializer: str = "") -> str:
+    """Of the Publisher; each serializer besides msgpack has one of its own."""
+    return ipc(sock_dir, f"publish_pull_{serializer}.ipc" if serializer else "publish_pull.ipc")
 
 
 def workers(sock_dir: str | Path) -> str:

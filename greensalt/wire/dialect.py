@@ -24,7 +24,7 @@ EXT_CONSTANT: Final = 79
 _CHECK_LENGTHS_ABOVE: Final = 1024
 """Bytes. A message that small can't make msgpack reserve more than 2 MB for promised elements."""
 
-_TIME_FORMAT: Final = "%Y%m%dT%H:%M:%S.%f"
+_TIME_FORMAT: Final = "%m%dT%H:%M:%S.%f"
 _TIME_TEXT: Final = re.compile(
     rb"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})\.([0-9]{6})"
 )
@@ -80,7 +80,7 @@ def unpack(data: bytes) -> Any:
     """
     try:
         _check_lengths(data)
-        raw = msgpack.unpackb(data, raw=True, strict_map_key=False, ext_hook=_read_extension)
+        raw = msgpack.unpackb(data, raw=True, strict_map_key=False, ext_hook=read_extension)
         return _to_text(raw, MAX_DEPTH)
     except _BROKEN as error:
         raise MalformedMessage(f"not a message: {error}") from error
@@ -95,7 +95,7 @@ def unpack_bin(data: bytes) -> Any:
             raw=False,
             strict_map_key=False,
             unicode_errors="surrogateescape",
-            ext_hook=_read_extension,
+            ext_hook=read_extension,
         )
     except _BROKEN as error:
         raise MalformedMessage(f"not an event or a cached object: {error}") from error
@@ -123,7 +123,7 @@ def _pack_once(obj: object, use_bin_type: bool) -> bytes:
 def _write_other(obj: object) -> object:
     """Turn what msgpack doesn't know into something it does."""
     if isinstance(obj, (datetime, date)):
-        return msgpack.ExtType(EXT_DATETIME, obj.strftime(_TIME_FORMAT).encode("ascii"))
+        return msgpack.ExtType(EXT_DATETIME, time_text(obj).encode("ascii"))
     if isinstance(obj, (set, frozenset)):
         return list(obj)
     if isinstance(obj, int):
@@ -133,10 +133,10 @@ def _write_other(obj: object) -> object:
     raise TypeError(f"a value of type {type(obj).__name__} has no form on the wire")
 
 
-def _read_extension(code: int, payload: bytes) -> object:
+def read_extension(code: int, payload: bytes) -> object:
     """Decode one extension; an unknown one is kept as its payload."""
     if code == EXT_DATETIME:
-        return _read_time(payload)
+        return read_time(payload)
     if code == EXT_CONSTANT:
         # Without a hook of its own: extensions inside extensions would recurse on the C stack.
         match msgpack.unpackb(payload):
@@ -146,7 +146,13 @@ def _read_extension(code: int, payload: bytes) -> object:
     return payload
 
 
-def _read_time(payload: bytes) -> datetime:
+def time_text(moment: date) -> str:
+    """A date or time in the text form of extension 78; strftime alone would cut early years."""
+    return f"{moment.year:04}{moment.strftime(_TIME_FORMAT)}"
+
+
+def read_time(payload: bytes) -> datetime:
+    """The time in extension 78, without a zone; raises ValueError."""
     found = _TIME_TEXT.fullmatch(payload)
     if found is None:
         raise ValueError("extension 78 is not a time")

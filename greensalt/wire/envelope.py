@@ -19,6 +19,9 @@ BAD_LOAD: Final = "bad load"
 """The whole reply to a request that can't be trusted. A stock minion signs in again only for a
 string shorter than 32 characters, so this exact one it is (Spec 4.5)."""
 
+ROUTING_ERROR: Final = "Routing error"
+"""What stock says under `error` to a request that can't be read at all."""
+
 DEFAULT_ENC_ALGO: Final = "OAEP-SHA1"
 DEFAULT_SIG_ALGO: Final = "PKCS1v15-SHA1"
 
@@ -32,6 +35,14 @@ class ClearRequest(NamedTuple):
     """A request that anyone can read and that anyone may have written."""
 
     load: dict[str, Any]
+    version: int
+
+
+class PackedRequest(NamedTuple):
+    """A clear request whose load is packed by a codec that the envelope names (Spec 12.4)."""
+
+    serializer: str
+    packed: bytes
     version: int
 
 
@@ -72,7 +83,7 @@ class RefusedReply(NamedTuple):
     reason: str
 
 
-def parse_request(body: bytes) -> ClearRequest | EncryptedRequest:
+def parse_request(body: bytes) -> ClearRequest | PackedRequest | EncryptedRequest:
     """Read one request; raises MalformedMessage, VersionTooOld or InvalidMinionId."""
     envelope = _dict(unpack(body), "request")
     enc = envelope.get("enc")
@@ -82,6 +93,12 @@ def parse_request(body: bytes) -> ClearRequest | EncryptedRequest:
         raise MalformedMessage("request has no proper enc and load")
     if type(version) is not int or version < PROTOCOL_VERSION:
         raise VersionTooOld(version)
+    if enc == "clear" and "serializer" in envelope:
+        return PackedRequest(
+            as_text(envelope["serializer"], "serializer of a request"),
+            as_bytes(load, "load of a packed request"),
+            version,
+        )
     if enc == "clear":
         return ClearRequest(_dict(load, "load of a clear request"), version)
     return EncryptedRequest(
@@ -96,6 +113,18 @@ def parse_request(body: bytes) -> ClearRequest | EncryptedRequest:
 def clear_request(load: dict[str, Any]) -> bytes:
     """Return the body of an unencrypted request."""
     return pack({"enc": "clear", "load": load, "version": PROTOCOL_VERSION})
+
+
+def packed_request(serializer: str, packed: bytes) -> bytes:
+    """Return the body of an unencrypted request whose load a codec has packed."""
+    return pack(
+        {"enc": "clear", "load": packed, "serializer": serializer, "version": PROTOCOL_VERSION}
+    )
+
+
+def packed_reply(serializer: str, packed: bytes) -> bytes:
+    """Return the body of the reply to a packed request, in the same codec."""
+    return pack({"enc": "clear", "load": packed, "serializer": serializer})
 
 
 def encrypted_request(minion_id: str, packet: bytes, enc_algo: str, sig_algo: str) -> bytes:

@@ -22,6 +22,7 @@ from greensalt.errors import (
     NonceMismatch,
     ProtocolError,
 )
+from greensalt.serializers import find, names, served
 from greensalt.wire.envelope import check_nonce
 from tests.vectors.load import golden, vectors
 from tests.wire.test_dialect import objects
@@ -83,6 +84,26 @@ def test_packets_may_be_read_in_any_order(plaintexts: list[bytes], chance: rando
 def test_objects_come_back(obj: object) -> None:
     assert BOX.loads(BOX.dumps(obj)) == obj
     assert BOX.loads(BOX.dumps(obj, NONCE), NONCE) == obj
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_packet_says_inside_the_mac_which_codec_it_is_of(name: str) -> None:
+    codec = find(name)
+    box = Crypticle(generate_key_string())
+    packet = box.dumps({"a": 1, "b": b"\xff"}, NONCE, codec)
+    assert box.open(packet, NONCE, served([name])) == (codec, {"a": 1, "b": b"\xff"})
+    assert box.decrypt(packet).startswith(codec.prefix + NONCE.encode())
+    with pytest.raises(NonceMismatch):
+        box.open(packet, "1" * 32, served([name]))
+
+
+def test_a_codec_that_is_not_in_use_is_not_read() -> None:
+    box = Crypticle(generate_key_string())
+    packet = box.dumps({"a": 1}, codec=find("orjson"))
+    with pytest.raises(MalformedMessage, match="codec in use"):
+        box.loads(packet)
+    with pytest.raises(MalformedMessage, match="codec in use"):
+        box.loads(packet, codecs=served(["cbor2"]))
 
 
 def test_the_same_object_never_gives_the_same_packet() -> None:

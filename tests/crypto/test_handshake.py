@@ -112,6 +112,42 @@ def test_golden_request_is_read() -> None:
     assert MASTER.decrypt(read.token or b"", "OAEP-SHA1") == SECRET
 
 
+def test_a_serializer_is_wished_for_and_granted() -> None:
+    asked = attempt(serializer="orjson")
+    request = as_read(asked)
+    assert request.serializer == "orjson"
+    body = accepted_reply(
+        request,
+        master_key=MASTER,
+        publish_port=4515,
+        aes=AES,
+        aes_sig=AES_SIG,
+        session=SESSION,
+        serializer="orjson",
+    )
+    answer = verify_reply(body, asked)
+    assert isinstance(answer, Accepted)
+    assert (answer.serializer, answer.publish_port) == ("orjson", 4515)
+
+
+def test_a_master_that_says_nothing_of_serializers_means_msgpack() -> None:
+    answer = verify_reply(accepted(attempt(serializer="orjson")), attempt(serializer="orjson"))
+    assert isinstance(answer, Accepted)
+    assert answer.serializer is None
+
+
+def test_without_a_wish_a_request_has_no_word_of_it() -> None:
+    assert "serializer" not in sign_in_request(attempt())
+    assert as_read(attempt()).serializer is None
+
+
+@pytest.mark.parametrize("granted", ["cbor2", "msgpack", 7, True])
+def test_a_serializer_that_nobody_asked_for_is_not_believed(granted: object) -> None:
+    for asked in (attempt(), attempt(serializer="orjson")):
+        with pytest.raises(UntrustedReply, match="another serializer"):
+            verify_reply(altered(accepted(asked), serializer=granted), asked)
+
+
 def test_golden_replies_are_verified() -> None:
     assert verify_reply(golden("sign_in", "accepted"), attempt()) == Accepted(
         4505, AES, SESSION, MASTER.public, is_new=False

@@ -91,3 +91,18 @@ def test_it_outlives_a_restart_of_its_master(pair: Pair) -> None:
     pair.minion.child.wait_until(
         lambda: pair.master.ask("*", "test.ping") == {"green": True}, "answer to test.ping", 60
     )
+
+
+def test_a_wish_for_another_serializer_ends_in_msgpack(pair: Pair) -> None:
+    where, port = pair.master.dir.parent, pair.master.ret_port
+    wisher = GreensaltMinion(where, "wisher", port, serializer="orjson")
+    try:
+        wisher.start(wait=False)
+        pair.master.wait_pending("wisher")
+        pair.master.key("-y", "-a", "wisher")
+        wisher.wait_ready()
+        assert pair.master.ask("wisher", "test.echo", "hi") == {"wisher": "hi"}
+        assert wisher.child.text().count("the master does not serve orjson: msgpack it is") == 1
+    finally:
+        wisher.stop()
+        pair.master.key("-y", "-d", "wisher")

@@ -12,6 +12,7 @@ from greensalt.crypto.crypticle import Crypticle, generate_key_string
 from greensalt.crypto.keypair import PrivateKey, PublicKey
 from greensalt.errors import RequestTimeout
 from greensalt.minion.inbox import Inbox
+from greensalt.serializers import served
 from greensalt.wire.dialect import pack
 from greensalt.wire.envelope import publish_frame
 
@@ -31,6 +32,7 @@ class Session:
     def __init__(self) -> None:
         self.aes = Crypticle(generate_key_string())
         self.master_key: PublicKey = key(0).public
+        self.codecs = served(["orjson"])
         self.last_serial = 0
         self.renewed = 0
         self.next_aes: Crypticle | None = None

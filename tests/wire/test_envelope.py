@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given, strategies as st
 
 from greensalt.errors import InvalidMinionId, MalformedMessage, ProtocolError, VersionTooOld
-from greensalt.wire.dialect import pack
+from greensalt.wire.dialect import pack, unpack
 from greensalt.wire.envelope import (
     BAD_LOAD,
     ClearRequest,
     EncryptedReply,
     EncryptedRequest,
+    PackedRequest,
     PillarReply,
     PublishFrame,
     RefusedReply,
@@ -22,6 +23,8 @@ from greensalt.wire.envelope import (
     clear_request,
     encrypted_reply,
     encrypted_request,
+    packed_reply,
+    packed_request,
     parse_publish,
     parse_reply,
     parse_request,
@@ -38,6 +41,23 @@ def test_clear_request_golden_bytes() -> None:
     wire = golden("envelope", "clear_request")
     assert clear_request({"cmd": "ping"}) == wire
     assert parse_request(wire) == ClearRequest({"cmd": "ping"}, 3)
+
+
+def test_a_packed_request_names_its_codec() -> None:
+    body = packed_request("orjson", b'{"cmd":"ping"}')
+    assert parse_request(body) == PackedRequest("orjson", b'{"cmd":"ping"}', 3)
+    assert unpack(packed_reply("orjson", b"\xff")) == {
+        "enc": "clear",
+        "load": b"\xff",
+        "serializer": "orjson",
+    }
+
+
+@pytest.mark.parametrize("wrong", [{"serializer": 7}, {"load": {"cmd": "ping"}}])
+def test_a_packed_request_of_the_wrong_types_is_malformed(wrong: dict[str, object]) -> None:
+    body = pack({"enc": "clear", "load": b"{}", "version": 3, "serializer": "orjson", **wrong})
+    with pytest.raises(MalformedMessage):
+        parse_request(body)
 
 
 def test_encrypted_request_golden_bytes() -> None:

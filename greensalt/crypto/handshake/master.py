@@ -30,7 +30,10 @@ _MAX_PUB_CHARS: Final = 16384
 
 
 class SignInRequest(NamedTuple):
-    """A well-formed sign-in. ``pub`` is cleaned PEM text that nobody has parsed yet."""
+    """A well-formed sign-in. ``pub`` is cleaned PEM text that nobody has parsed yet.
+
+    ``serializer`` names the codec that the minion would like; None is msgpack (Spec 12.4).
+    """
 
     id: str
     nonce: str
@@ -39,6 +42,7 @@ class SignInRequest(NamedTuple):
     sig_algo: str
     token: bytes | None
     autosign_grains: dict[str, Any]
+    serializer: str | None = None
 
 
 class BadIdentity(NamedTuple):
@@ -65,6 +69,7 @@ def read_sign_in(load: dict[str, Any]) -> SignInRequest | BadIdentity | BadAlgor
     nonce = check_nonce(load.get("nonce"))
     token = load.get("token")
     grains = load.get("autosign_grains")
+    serializer = load.get("serializer")
     if grains is not None and not isinstance(grains, dict):
         raise MalformedMessage("autosign_grains of a sign-in is not a dict")
     enc_algo = as_text(load.get("enc_algo", DEFAULT_ENC_ALGO), "enc_algo of a sign-in")
@@ -93,6 +98,7 @@ def read_sign_in(load: dict[str, Any]) -> SignInRequest | BadIdentity | BadAlgor
         sig_algo=sig_algo,
         token=None if token is None else as_bytes(token, "token of a sign-in"),
         autosign_grains=grains or {},
+        serializer=None if serializer is None else as_text(serializer, "serializer of a sign-in"),
     )
 
 
@@ -118,11 +124,13 @@ def accepted_reply(
     aes_sig: bytes,
     session: str,
     pub_sig: bytes | None = None,
+    serializer: str | None = None,
 ) -> bytes:
     """Return the body of the full reply to an accepted minion (Spec 2.2).
 
     ``aes`` and ``session`` are key strings; ``aes_sig`` comes from publish_key_signature and
-    ``pub_sig`` from public_key_signature or from the file that holds it. Raises BadKey when the
+    ``pub_sig`` from public_key_signature or from the file that holds it; ``serializer`` grants the
+    minion's wish, and ``publish_port`` then is that codec's. Raises BadKey when the
     minion's key can't be read, CryptoError when it is too small. About 3-5 ms of CPU.
     """
     minion_key = PublicKey.from_pem(request.pub)
@@ -141,6 +149,8 @@ def accepted_reply(
         reply["token"] = minion_key.encrypt(secret, algo)
     if pub_sig is not None:
         reply["pub_sig"] = pub_sig
+    if serializer is not None:
+        reply["serializer"] = serializer
     return _signed(reply, master_key, request.sig_algo)
 
 

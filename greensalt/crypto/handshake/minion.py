@@ -51,7 +51,8 @@ class SignInAttempt(NamedTuple):
     """One sign-in of a minion, as sent: its answer is checked against this.
 
     ``nonce`` is new for every attempt; ``secret`` is some random bytes (at most 62) that the master
-    has to give back when its key is known already.
+    has to give back when its key is known already; ``serializer`` is the codec it would like,
+    unless that is msgpack (Spec 12.4).
     """
 
     id: str
@@ -61,19 +62,24 @@ class SignInAttempt(NamedTuple):
     trust: MasterTrust = MasterTrust()
     enc_algo: str = DEFAULT_ENC_ALGO
     sig_algo: str = DEFAULT_SIG_ALGO
+    serializer: str | None = None
 
     def __repr__(self) -> str:
         return f"<SignInAttempt of {self.id}, nonce {self.nonce}>"
 
 
 class Accepted(NamedTuple):
-    """The master accepted the key. ``is_new`` means that master_key has to be stored."""
+    """The master accepted the key. ``is_new`` means that master_key has to be stored.
+
+    ``serializer`` is the codec that was asked for, or None: then it is msgpack.
+    """
 
     publish_port: int
     aes: str
     session: str
     master_key: PublicKey
     is_new: bool
+    serializer: str | None = None
 
     def __repr__(self) -> str:
         return f"<Accepted by {self.master_key!r}, publish port {self.publish_port}>"
@@ -113,6 +119,8 @@ def sign_in_request(
         load["token"] = attempt.trust.cached.encrypt(attempt.secret, attempt.enc_algo)
     if autosign_grains:
         load["autosign_grains"] = dict(autosign_grains)
+    if attempt.serializer is not None:
+        load["serializer"] = attempt.serializer
     return load
 
 
@@ -189,6 +197,7 @@ def _accepted(reply: dict[Any, Any], signed: bytes, sig: bytes, attempt: SignInA
         session=check_key_string(_decrypt(reply, "session", attempt).decode("ascii")),
         master_key=master_key,
         is_new=not is_known,
+        serializer=_serializer(reply.get("serializer"), attempt),
     )
 
 
@@ -241,6 +250,12 @@ def _check_finger(pub_text: str, trust: MasterTrust) -> None:
 def _decrypt(reply: dict[Any, Any], field: str, attempt: SignInAttempt) -> bytes:
     sealed = as_bytes(reply.get(field), f"{field} of a sign-in reply")
     return attempt.key.decrypt(sealed, attempt.enc_algo)
+
+
+def _serializer(value: object, attempt: SignInAttempt) -> str | None:
+    if value is not None and value != attempt.serializer:
+        raise UntrustedReply(f"sign-in reply grants another serializer: {value!r:.80}")
+    return attempt.serializer if value is not None else None
 
 
 def _port(value: object) -> int:
