@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import random
 import shutil
 import socket
 import subprocess
@@ -32,6 +33,7 @@ NEWEST = STOCK_VERSIONS[0]
 READY_S = 60.0
 # A stock minion takes 8 s to end on SIGTERM, and hangs if its master has just gone.
 STOCK_GRACE_S = 1.0
+PORTS = (10_000, 32_000)
 
 
 def stock_bin(version: str) -> Path:
@@ -41,11 +43,19 @@ def stock_bin(version: str) -> Path:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that was free a moment ago."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+    """A TCP port of 127.0.0.1 that was free a moment ago.
+
+    From below those that the kernel gives to outgoing connections: one of these could be taken
+    again before the daemon binds it.
+    """
+    while True:
+        port = random.randrange(*PORTS)
+        with socket.socket() as sock:
+            try:
+                sock.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 @contextmanager
