@@ -103,7 +103,12 @@ def offload(fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     # The exception travels as a value: gevent's pool would print its traceback besides raising it.
     result, error = gevent.get_hub().threadpool.apply(_caught, (fn, args, kwargs))
     if error is not None:
-        raise error
+        try:
+            raise error
+        finally:
+            # The error knows this frame, and the frame must not know the error: the two would keep
+            # what was passed in, megabytes perhaps, until the garbage collector comes by.
+            del error
     return result  # type: ignore[no-any-return]  # the pool forgets the type of fn's result
 
 

@@ -56,6 +56,7 @@ from greensalt.transport.sockets import new_context
 log = logging.getLogger(__name__)
 
 STOP_S = 1.5  # for the answers to what was accepted
+LOCKED_S = 1.0  # that a commit waits for a lock of somebody else's: less than a stop may take
 FILES_BESIDE_MINIONS = 256
 
 
@@ -125,6 +126,7 @@ class Master:
         self.store = SqliteStore(
             cachedir / "greensalt.db",
             sync="normal" if self.config.job_store_sync == "normal" else "full",
+            busy_timeout_s=LOCKED_S,
         )
         self._watch(self.store.database.dead)
         self._on_close("store", self.store.close)

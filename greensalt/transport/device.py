@@ -78,7 +78,7 @@ class Device:
         *,
         workers_most: int = 1000,
         queue_most: int = 2000,
-        queue_bytes_most: int = 256 << 20,
+        queue_bytes_most: int = 128 << 20,
         local_queue: int = 64,
         credit: int = 64,
         lost_after_s: float = 60.0,

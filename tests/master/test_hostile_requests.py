@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -236,6 +237,23 @@ def test_a_full_disk_loses_no_return_and_the_master_lives(bench: Make) -> None:
     wait_for(lambda: made.master.cache.grains("gone") is None)
     assert gone.request("_mine_flush") == BAD_LOAD
     assert not made.master._stopped.ready()
+
+
+def test_a_store_that_somebody_locks_delays_no_stop_and_loses_no_return(bench: Make) -> None:
+    made = bench(auto_accept=True)
+    peer = made.peer()
+    jid = made.job("*")
+    lock = sqlite3.connect(made.config.cachedir / "greensalt.db", isolation_level=None)
+    lock.execute("BEGIN IMMEDIATE")
+    returning = gevent.spawn(peer.returns, jid)
+    wait_for(lambda: made.master.store.database.queue_len)
+    begun = time.monotonic()
+    made.master.close()
+    assert time.monotonic() - begun < 2
+    assert "error" in returning.get(timeout=5)
+    lock.close()
+    made.restart()
+    assert peer.returns(jid) is None
 
 
 def test_a_rotation_that_fails_is_done_later(bench: Make) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest
 import zmq
 from gevent.event import Event
 
+from greensalt.green import offload
 from greensalt.transport.device import Device
 from greensalt.transport.publish import Publisher
 from greensalt.transport.sockets import Context, Socket, green_socket, new_context
@@ -252,3 +255,25 @@ def test_a_stop_in_the_middle_of_load_answers_what_was_accepted(
     gevent.sleep(0.2)
     gevent.killall(clients)
     assert sorted(answered) == sorted(handled)
+
+
+class Large(bytearray):
+    """Something whose end can be noticed."""
+
+
+def test_what_was_passed_to_a_failed_call_is_free_soon() -> None:
+    def fail(_: Large) -> None:
+        raise ValueError
+
+    def refuse() -> weakref.ref[Large]:
+        large = Large(10)
+        with suppress(ValueError):
+            offload(fail, large)
+        return weakref.ref(large)
+
+    gc.disable()
+    try:
+        large = refuse()
+        wait_for(lambda: large() is None, 1)
+    finally:
+        gc.enable()
