@@ -295,7 +295,9 @@ def test_a_client_without_a_right_is_refused_in_any_codec(bench: Make) -> None:
     [
         ("orjson", b"{", BAD_LOAD),
         ("orjson", b"[1]", BAD_LOAD),
-        ("orjson", b"[" * 100_000, BAD_LOAD),
+        ("orjson", b"[" * 10_000, BAD_LOAD),
+        # So much is read from nobody who does not say whose it is; a client then takes msgpack.
+        ("orjson", b"[" * 100_000, {"error": "Routing error"}),
         ("orjson", b'{"cmd": "nothing"}', {}),
         ("pickle", b".", {"error": {"name": "SerializerUnusable"}}),
         (7, b"{}", {"error": "Routing error"}),

@@ -114,7 +114,8 @@ def test_the_full_name_is_the_canonical_one(
         if flags:
             name = "Web1.example.com"
             return [(2, 1, 6, name, ("10.0.0.9", 0)), (2, 1, 6, "", ("10.0.0.9", 0))]
-        assert host == "Web1.example.com"
+        if host != "Web1.example.com":  # a look-up that another test has given up
+            raise OSError(host)
         return [(2, 1, 6, "", (ip, 0)) for ip in ("10.0.0.9", "10.0.0.10", "10.0.0.9")]
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
