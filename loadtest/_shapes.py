@@ -1,0 +1,90 @@
+"""The load shape of `--model ramp`: more and more users, until the master takes no more.
+
+Locust activates every shape class that it finds in a locustfile. This one is abstract and in a
+module that locust does not read; `_run` makes one when the option asks for it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Final, NamedTuple
+
+from locust import LoadTestShape
+
+from loadtest._steps import LAST
+
+log = logging.getLogger(__name__)
+
+WORTH: Final = 0.5
+"""A step is worth its users if the throughput grows by this part of what they could bring."""
+SLOWER: Final = 2.0
+"""Beyond the knee the last return takes so many times as long as on the first step."""
+
+
+class Step(NamedTuple):
+    """One step of the ramp, when it was over."""
+
+    users: int
+    jobs_per_s: float
+    last_return_ms: float
+
+
+class Ramp(LoadTestShape):
+    """Adds users step by step; ends at the knee, or when all users were there for a step."""
+
+    abstract = True
+    use_common_options = True
+
+    def __init__(self, step_users: int, step_s: float) -> None:
+        super().__init__()
+        self.step_users = step_users
+        self.step_s = step_s
+        self.steps: list[Step] = []
+        self._before = (0, 0.0)
+
+    def tick(self) -> tuple[int, float] | None:
+        number = int((time.perf_counter() - self.start_time) // self.step_s)
+        most = self._most_users()
+        if number > len(self.steps):
+            self._end_step(min(most, self.step_users * number))
+            if self.knee() is not None or self.steps[-1].users >= most:
+                log.info("%s", self.sentence())
+                return None
+        users = min(most, self.step_users * (number + 1))
+        return users, float(self.step_users)
+
+    def knee(self) -> Step | None:
+        """The last step that was worth its users; None before that is known."""
+        for before, after in zip(self.steps, self.steps[1:], strict=False):
+            hoped = before.jobs_per_s * (1 + WORTH * (after.users / before.users - 1))
+            slow = after.last_return_ms > self.steps[0].last_return_ms * SLOWER
+            if slow and after.jobs_per_s < hoped:
+                return before
+        return None
+
+    def sentence(self) -> str:
+        knee = self.knee()
+        if knee is None:
+            return f"no knee up to {self.steps[-1].users} users" if self.steps else "no ramp"
+        return (
+            f"the knee is at {knee.users} users: {knee.jobs_per_s:.1f} jobs/s,"
+            f" last return after {knee.last_return_ms:.3g} ms"
+        )
+
+    def _most_users(self) -> int:
+        assert self.runner is not None
+        options = self.runner.environment.parsed_options
+        return int((options and options.num_users) or 1)
+
+    def _end_step(self, users: int) -> None:
+        """Count what came since the last step: jobs, and the sum of their times."""
+        assert self.runner is not None
+        entries = self.runner.stats.entries.values()
+        rows = [entry for entry in entries if entry.name.endswith(LAST)]
+        count = sum(entry.num_requests for entry in rows)
+        total_ms = sum(entry.total_response_time for entry in rows)
+        jobs, spent_ms = count - self._before[0], total_ms - self._before[1]
+        self._before = (count, total_ms)
+        self.steps.append(Step(users, jobs / self.step_s, spent_ms / jobs if jobs else 0.0))
+        log.info("%d users: %.1f jobs/s", users, self.steps[-1].jobs_per_s)

@@ -1,0 +1,6 @@
+"""x"""
+
+from typing import Any
+
+
+def install(web_ui: Any, run: Any) -> None: ...
