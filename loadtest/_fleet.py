@@ -1,8 +1,9 @@
 """A fleet of emulated minions in a process of its own: `python -m loadtest._fleet CONFIG`.
 
 CONFIG is a JSON file: host, ret_port, prefix, codecs, minions (of each codec), payloads, timeout_s,
-control (the path of a unix socket). The process joins the master, prints one line when all minions
-stand, and then serves the control socket: JSON lines, one answer for each question.
+control (the path of a unix socket), where (the directory of the run's files). The process joins the
+master, prints one line when all minions stand, and then serves the control socket: JSON lines, one
+answer for each question.
 
     {"do": "acks", "jid": J, "count": N, "timeout_s": S}   what became of the returns of a job
     {"do": "sign_in", "codec": C}                          one more sign-in: how long it took
@@ -18,6 +19,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import signal
 import sys
 import time
@@ -48,6 +50,7 @@ from loadtest._payloads import payload
 SOCKETS_PER_MINION: Final = 4
 JOINING_AT_ONCE: Final = 16
 JOIN_S: Final = 60.0
+MASTER_ENDS_S: Final = 1.0
 KEPT_JOBS: Final = 5_000
 KEPT_FRAMES: Final = 128
 NEWCOMERS: Final = 64
@@ -118,9 +121,12 @@ class Fleet:
     def join(self) -> None:
         """All minions sign in and subscribe. Raises the first error, TransportError in the end."""
         everybody = [minion for minions in self.minions.values() for minion in minions]
-        pool = Pool(JOINING_AT_ONCE)
-        greenlets = [pool.spawn(minion.join) for minion in everybody]
-        gevent.joinall(greenlets, raise_error=True)
+        pool, errors = Pool(JOINING_AT_ONCE), list[GreensaltError]()
+        for minion in everybody:
+            pool.spawn(_join, minion, errors)
+        pool.join()
+        if errors:
+            raise errors[0]
         with gevent.Timeout(JOIN_S, TransportError("the publish port can't be reached")):
             while not all(minion.is_up for minion in everybody):
                 gevent.sleep(0.01)
@@ -189,6 +195,14 @@ class Fleet:
         return {"sent": sent, "size": size}
 
 
+def _join(minion: Minion, errors: list[GreensaltError]) -> None:
+    if not errors:
+        try:
+            minion.join()
+        except GreensaltError as error:
+            errors.append(error)
+
+
 def _opened(codec: str, accepted: Accepted, frame: bytes) -> dict[str, Any] | None:
     try:
         publish = parse_publish(frame)
@@ -211,9 +225,17 @@ def _allow_files(wanted: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
 
 
+def _end(parent: int, where: Path) -> None:
+    """End at once; after a parent that was killed also clean up, since it can't."""
+    if os.getppid() != parent:
+        gevent.sleep(MASTER_ENDS_S)
+        shutil.rmtree(where, ignore_errors=True)
+    os._exit(0)
+
+
 def main() -> int:
     config = json.loads(Path(sys.argv[1]).read_text())
-    gevent.signal_handler(signal.SIGTERM, os._exit, 0)
+    gevent.signal_handler(signal.SIGTERM, _end, os.getppid(), Path(config["where"]))
     fleet = Fleet(config)
     try:
         fleet.join()

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 PERIOD_S: Final = 1.0
 GENERATOR: Final = "locust"
-BUSY_PERCENT: Final = 80.0
+BUSY_PERCENT: Final = 70.0
 """Of one core; a gevent process above it makes its own greenlets wait."""
 MACHINE_PERCENT: Final = 95.0
 

@@ -18,7 +18,7 @@ from argparse import Namespace
 from typing import Any, Final
 
 from locust.env import Environment
-from locust.runners import WorkerRunner
+from locust.runners import MasterRunner, WorkerRunner
 
 from greensalt.errors import GreensaltError
 from loadtest import _masters, _rounding
@@ -49,7 +49,7 @@ class Run:
         self.report: Report | None = None
         self._users = 0
         self._site: Site | None = None
-        self._shares: list[Share] = []
+        self.shares: list[Share] = []
         self._meters: Meters | None = None
         self._meter: Meter | None = None
         self._is_fresh = False
@@ -73,17 +73,17 @@ class Run:
             if self._options.processes:
                 _die_with_parent()
             return
-        self.shape()
+        self.choose(self.settings.model)
         if self._options.headless:
             self._bring_up()
             self._is_fresh = True
 
-    def shape(self) -> None:
-        """Give locust the load shape that the model wants, or none."""
-        environment, chosen = self.environment, self.settings
+    def choose(self, model: str | None) -> None:
+        """Give locust the load shape that a model wants, or none."""
+        environment = self.environment
         environment.shape_class = None
-        if chosen.model == "ramp":
-            ramp = Ramp(chosen.step_users, chosen.step_s)
+        if model == "ramp":
+            ramp = Ramp(self._options)
             ramp.runner = environment.runner
             environment.shape_class = ramp
 
@@ -106,20 +106,24 @@ class Run:
             self._meters = Meters(os.getpid(), self._site.watched)
 
     def stop(self) -> None:
-        """The users have stopped."""
+        """The users have stopped; the workers' own may go on for a moment, and need the site."""
         self.links.close()
-        self.finish()
-        self._take_down()
+        if isinstance(self.environment.runner, MasterRunner):
+            if not self._options.headless:
+                self.finish()
+        else:
+            self.finish()
+            self._take_down()
 
     def finish(self) -> None:
-        """Write down what the run has shown; once."""
+        """Write down what the run has shown; once. Comes after the last report of the workers."""
         if self._meters is None:
             return
         self._meters.stop()
         shape = self.environment.shape_class
         knee = shape.sentence() if isinstance(shape, Ramp) else ""
         self.report = Report.of(
-            self.environment, self.settings, self.lanes, self._meters, self._shares, knee
+            self.environment, self.settings, self.lanes, self._meters, self.shares, knee
         )
         self._meters = None
         for line in self.report.lines():
@@ -155,7 +159,7 @@ class Run:
 
     def _bring_up(self) -> None:
         self._take_down()
-        self._shares = _measured_shares(self.settings)
+        self.shares = _measured_shares(self.settings)
         self._site = Site(self.settings)
         self._site.up()
         self.lanes = self._site.lanes

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from argparse import Namespace
 from typing import Final, NamedTuple
 
 from locust import LoadTestShape
@@ -36,23 +37,24 @@ class Ramp(LoadTestShape):
     abstract = True
     use_common_options = True
 
-    def __init__(self, step_users: int, step_s: float) -> None:
-        super().__init__()
-        self.step_users = step_users
-        self.step_s = step_s
+    def __init__(self, options: Namespace) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        # Read at each tick: the web UI writes its form there once the shape is chosen.
+        self._options = options
         self.steps: list[Step] = []
         self._before = (0, 0.0)
 
     def tick(self) -> tuple[int, float] | None:
-        number = int((time.perf_counter() - self.start_time) // self.step_s)
-        most = self._most_users()
+        step_users, step_s = int(self._options.step_users), float(self._options.step_time)
+        number = int((time.perf_counter() - self.start_time) // step_s)
+        most = int(self._options.num_users or 1)
         if number > len(self.steps):
-            self._end_step(min(most, self.step_users * number))
+            self._end_step(min(most, step_users * number), step_s)
             if self.knee() is not None or self.steps[-1].users >= most:
                 log.info("%s", self.sentence())
                 return None
-        users = min(most, self.step_users * (number + 1))
-        return users, float(self.step_users)
+        users = min(most, step_users * (number + 1))
+        return users, float(step_users)
 
     def knee(self) -> Step | None:
         """The last step that was worth its users; None before that is known."""
@@ -72,12 +74,7 @@ class Ramp(LoadTestShape):
             f" last return after {knee.last_return_ms:.3g} ms"
         )
 
-    def _most_users(self) -> int:
-        assert self.runner is not None
-        options = self.runner.environment.parsed_options
-        return int((options and options.num_users) or 1)
-
-    def _end_step(self, users: int) -> None:
+    def _end_step(self, users: int, step_s: float) -> None:
         """Count what came since the last step: jobs, and the sum of their times."""
         assert self.runner is not None
         entries = self.runner.stats.entries.values()
@@ -86,5 +83,5 @@ class Ramp(LoadTestShape):
         total_ms = sum(entry.total_response_time for entry in rows)
         jobs, spent_ms = count - self._before[0], total_ms - self._before[1]
         self._before = (count, total_ms)
-        self.steps.append(Step(users, jobs / self.step_s, spent_ms / jobs if jobs else 0.0))
+        self.steps.append(Step(users, jobs / step_s, spent_ms / jobs if jobs else 0.0))
         log.info("%d users: %.1f jobs/s", users, self.steps[-1].jobs_per_s)

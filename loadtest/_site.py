@@ -180,6 +180,7 @@ class Site:
             "payloads": list(self.settings.payloads),
             "timeout_s": self.settings.job_timeout_s,
             "control": lane.control,
+            "where": str(self._where),
         }
 
     def _prove(self, lane: Lane) -> None:

@@ -11,6 +11,7 @@ import os
 import time
 from typing import Any, Final
 
+from gevent.lock import BoundedSemaphore
 from locust.env import Environment
 
 from greensalt.errors import GreensaltError, RequestTimeout
@@ -46,16 +47,18 @@ class Links:
         self.jids = Jids()
         self._watches: dict[str, BusWatch] = {}
         self._numbers = itertools.count()
+        self._opening = BoundedSemaphore(1)
 
     def watch(self, lane: Lane, control: Control) -> BusWatch | None:
         """The watch of a lane's bus; None where the bus is out of reach."""
         if not lane.bus:
             return None
-        if lane.bus not in self._watches:
-            self._watches[lane.bus] = BusWatch(
-                lane.bus, lane.bus_kind, lambda tag: control.event(lane.codec, tag)
-            )
-        return self._watches[lane.bus]
+        with self._opening:  # the first user waits for the bus, the others for that user
+            if lane.bus not in self._watches:
+                self._watches[lane.bus] = BusWatch(
+                    lane.bus, lane.bus_kind, lambda tag: control.event(lane.codec, tag)
+                )
+            return self._watches[lane.bus]
 
     def event_tag(self) -> str:
         """A tag that no other event of the run has."""
