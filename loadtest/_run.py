@@ -100,6 +100,8 @@ class Run:
             log.error("the run can't start: %s", error)
             self.error = str(error)
         self._is_fresh = False
+        if self.environment.shape_class is not None:
+            self.environment.shape_class.reset_time()
         if self.is_worker:
             self._meter = Meter("locust worker", os.getpid())
         elif self._site is not None:

@@ -10,7 +10,6 @@ import atexit
 import json
 import logging
 import secrets
-import socket
 import tempfile
 import time
 from pathlib import Path
@@ -18,9 +17,10 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from greensalt.cli.children import Child
-from greensalt.errors import ConfigError, GreensaltError, TransportError
+from greensalt.errors import ConfigError, TransportError
 from greensalt.transport.addresses import tcp
 from loadtest import _codecs, _masters
+from loadtest._control import Control
 from loadtest._options import Settings
 from loadtest._publisher import Publisher
 
@@ -186,7 +186,7 @@ class Site:
     def _prove(self, lane: Lane) -> None:
         """Run jobs until one reaches all minions: a SUB's subscription takes a moment to arrive."""
         publisher = Publisher(tcp(lane.host, lane.ret_port), lane.key_file)
-        control = Control(lane.control)
+        control = Control(lane.control, PROOF_S)
         until = time.monotonic() + PROOF_S
         try:
             while True:
@@ -203,45 +203,6 @@ class Site:
         finally:
             publisher.close()
             control.close()
-
-
-class Control:
-    """Asks a fleet's control socket; for one greenlet."""
-
-    def __init__(self, path: str) -> None:
-        self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.connect(path)
-        self._lines = self._socket.makefile("rwb")
-
-    def close(self) -> None:
-        self._lines.close()
-        self._socket.close()
-
-    def acks(self, jid: str, count: int, timeout_s: float) -> list[dict[str, Any]]:
-        """What became of a job's returns: id, sent, acknowledged, size, error of each."""
-        answer = self._ask({"do": "acks", "jid": jid, "count": count, "timeout_s": timeout_s})
-        names = ("id", "sent", "acknowledged", "size", "error")
-        return [dict(zip(names, ack, strict=True)) for ack in answer["acks"]]
-
-    def sign_in(self, codec: str) -> float:
-        """One more sign-in; the seconds it took."""
-        return float(self._ask({"do": "sign_in", "codec": codec})["took_s"])
-
-    def event(self, codec: str, tag: str) -> tuple[float, int]:
-        """Have a minion fire an event: when it was sent, and its size."""
-        answer = self._ask({"do": "event", "codec": codec, "tag": tag})
-        return float(answer["sent"]), int(answer["size"])
-
-    def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
-        self._lines.write(json.dumps(question).encode() + b"\n")
-        self._lines.flush()
-        line = self._lines.readline()
-        if not line:
-            raise TransportError("the fleet of emulated minions has ended")
-        answer: dict[str, Any] = json.loads(line)
-        if "error" in answer:
-            raise GreensaltError(str(answer["error"]))
-        return answer
 
 
 def to_text(lanes: list[Lane]) -> str:

@@ -7,6 +7,7 @@ milliseconds.
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import time
 from typing import Any, Final
@@ -16,11 +17,14 @@ from locust.env import Environment
 
 from greensalt.errors import GreensaltError, RequestTimeout
 from greensalt.transport.addresses import tcp
+from loadtest._control import Control
 from loadtest._options import Settings
 from loadtest._payloads import payload
 from loadtest._publisher import Jids, Published, Publisher
-from loadtest._site import Control, Lane
+from loadtest._site import Lane
 from loadtest._watch import EVENTS, Arrivals, BusWatch
+
+log = logging.getLogger(__name__)
 
 PUBLISHED: Final = "publish acknowledged"
 FIRST: Final = "first return"
@@ -85,7 +89,7 @@ class Steps:
         self._timeout_s = settings.job_timeout_s
         self._links = links
         self._publisher = Publisher(tcp(lane.host, lane.ret_port), lane.key_file)
-        self._control = Control(lane.control)
+        self._control = Control(lane.control, settings.job_timeout_s + 2 * ACKS_GRACE_S)
         self._watch = links.watch(lane, self._control)
 
     def close(self) -> None:
@@ -118,15 +122,23 @@ class Steps:
         count = self._lane.minions
         if self._watch:
             arrivals.wait(count, self._timeout_s)
-            acks = self._control.acks(published.jid, count, ACKS_GRACE_S)
+            acks = self._acks(published.jid, ACKS_GRACE_S)
         else:
             # Without the bus a return counts when the master has acknowledged it to its minion.
-            acks = self._control.acks(published.jid, count, self._timeout_s)
+            acks = self._acks(published.jid, self._timeout_s)
             for ack in acks:
                 if not ack["error"]:
                     arrivals.add(ack["id"], ack["acknowledged"])
         self._fire_arrivals(payload_name, arrivals, published.sent, began)
         self._fire_acks(payload_name, acks, began)
+
+    def _acks(self, jid: str, timeout_s: float) -> list[dict[str, Any]]:
+        """What the fleet knows of a job's returns; nothing when it does not answer."""
+        try:
+            return self._control.acks(jid, self._lane.minions, timeout_s)
+        except GreensaltError as error:
+            log.warning("%s", error)
+            return []
 
     def _fire_arrivals(
         self, payload_name: str, arrivals: Arrivals, sent: float, began: float
