@@ -39,8 +39,7 @@ class Settings(NamedTuple):
 
 def add_arguments(parser: Any) -> None:
     """Tell locust's parser (a configargparse one with options of its own) our options."""
-    group = parser.add_argument_group("greensalt", "what is tested, and how (docs/loadtest.md)")
-    add = group.add_argument
+    add = parser.add_argument  # a group's own would hide them from the web UI
     add(
         "--target",
         default="greensalt",
@@ -48,8 +47,7 @@ def add_arguments(parser: Any) -> None:
     )
     add("--key-file", default="", help="with tcp://: the key file of the publishing user")
     add("--sock-dir", default="", help="with tcp://: sock_dir of a master on this host (its bus)")
-    # argparse would offer a choice, but locust's groups know nothing of multiple choices.
-    parser.add_argument(
+    add(
         "--serializer",
         nargs="+",
         choices=_codecs.available(),
@@ -57,7 +55,7 @@ def add_arguments(parser: Any) -> None:
         is_multiple=True,
         help="serializers, side by side",
     )
-    parser.add_argument(
+    add(
         "--payload",
         nargs="+",
         choices=list(PAYLOADS),
@@ -74,7 +72,7 @@ def add_arguments(parser: Any) -> None:
     add("--job-timeout", type=float, default=15.0, help="seconds until a return is missing")
     add("--record", default="", help="write everything about the run to this JSON file")
     # How locust's master tells its workers what it has started.
-    parser.add_argument("--site", default="", help=SUPPRESS, include_in_web_ui=False)
+    add("--site", default="", help=SUPPRESS, include_in_web_ui=False)
 
 
 def _models() -> list[str]:

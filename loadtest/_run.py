@@ -22,6 +22,7 @@ from locust.runners import MasterRunner, WorkerRunner
 
 from greensalt.errors import GreensaltError
 from loadtest import _masters, _rounding
+from loadtest._knee import sentence
 from loadtest._meters import Meter, Meters
 from loadtest._options import Settings, settings
 from loadtest._report import Report
@@ -46,6 +47,7 @@ class Run:
         self.lanes: list[Lane] = []
         self.links = Links()
         self.error = ""
+        self.is_starting = False
         self.report: Report | None = None
         self._users = 0
         self._site: Site | None = None
@@ -99,7 +101,7 @@ class Run:
         except GreensaltError as error:
             log.error("the run can't start: %s", error)
             self.error = str(error)
-        self._is_fresh = False
+        self._is_fresh = self.is_starting = False
         if self.environment.shape_class is not None:
             self.environment.shape_class.reset_time()
         if self.is_worker:
@@ -123,7 +125,7 @@ class Run:
             return
         self._meters.stop()
         shape = self.environment.shape_class
-        knee = shape.sentence() if isinstance(shape, Ramp) else ""
+        knee = sentence(shape.steps) if isinstance(shape, Ramp) else ""
         self.report = Report.of(
             self.environment, self.settings, self.lanes, self._meters, self.shares, knee
         )

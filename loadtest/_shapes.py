@@ -9,26 +9,13 @@ from __future__ import annotations
 import logging
 import time
 from argparse import Namespace
-from typing import Final, NamedTuple
 
 from locust import LoadTestShape
 
+from loadtest._knee import Step, knee, sentence
 from loadtest._steps import LAST
 
 log = logging.getLogger(__name__)
-
-WORTH: Final = 0.5
-"""A step is worth its users if the throughput grows by this part of what they could bring."""
-SLOWER: Final = 2.0
-"""Beyond the knee the last return takes so many times as long as on the first step."""
-
-
-class Step(NamedTuple):
-    """One step of the ramp, when it was over."""
-
-    users: int
-    jobs_per_s: float
-    last_return_ms: float
 
 
 class Ramp(LoadTestShape):
@@ -50,29 +37,11 @@ class Ramp(LoadTestShape):
         most = int(self._options.num_users or 1)
         if number > len(self.steps):
             self._end_step(min(most, step_users * number), step_s)
-            if self.knee() is not None or self.steps[-1].users >= most:
-                log.info("%s", self.sentence())
+            if knee(self.steps) is not None or self.steps[-1].users >= most:
+                log.info("%s", sentence(self.steps))
                 return None
         users = min(most, step_users * (number + 1))
         return users, float(step_users)
-
-    def knee(self) -> Step | None:
-        """The last step that was worth its users; None before that is known."""
-        for before, after in zip(self.steps, self.steps[1:], strict=False):
-            hoped = before.jobs_per_s * (1 + WORTH * (after.users / before.users - 1))
-            slow = after.last_return_ms > self.steps[0].last_return_ms * SLOWER
-            if slow and after.jobs_per_s < hoped:
-                return before
-        return None
-
-    def sentence(self) -> str:
-        knee = self.knee()
-        if knee is None:
-            return f"no knee up to {self.steps[-1].users} users" if self.steps else "no ramp"
-        return (
-            f"the knee is at {knee.users} users: {knee.jobs_per_s:.1f} jobs/s,"
-            f" last return after {knee.last_return_ms:.3g} ms"
-        )
 
     def _end_step(self, users: int, step_s: float) -> None:
         """Count what came since the last step: jobs, and the sum of their times."""

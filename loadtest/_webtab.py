@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from flask import Blueprint, Response, jsonify, request
+from locust.runners import STATE_INIT, STATE_SPAWNING, STATE_STOPPED
 from locust.web import WebUI
 
 from loadtest._report import parts, rows
@@ -65,7 +66,13 @@ def install(web_ui: WebUI, run: Run) -> None:
     def extend(response: Response) -> Response:
         if request.path.endswith("/stats/requests") and response.is_json:
             table = {"key": KEY, "data": [row._asdict() for row in rows(run.environment)]}
-            response.set_data(json.dumps({**response.get_json(), "extended_stats": [table]}))
+            answer = {**response.get_json(), "extended_stats": [table]}
+            if run.is_starting:  # else the page takes the run for one that has ended
+                answer["state"] = STATE_SPAWNING
+            response.set_data(json.dumps(answer))
+        elif request.path.endswith("/swarm") and response.is_json:
+            if response.get_json()["success"] and run.environment.runner is not None:
+                run.is_starting = run.environment.runner.state in (STATE_INIT, STATE_STOPPED)
         elif request.endpoint == "locust.index" and response.mimetype == "text/html":
             # Below locust's own element: React doesn't know it, and so leaves it alone.
             base = request.path.rstrip("/")

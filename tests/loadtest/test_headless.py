@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import csv
+import os
 import signal
 from pathlib import Path
 
 import pytest
 
 from loadtest import _codecs
-from tests._daemons import GreensaltMaster
+from tests._daemons import NEWEST, GreensaltMaster, stock_bin
 from tests._locust import Locust
 
 SHORT = ("--headless", "-u", "3", "-r", "3", "--pause", "0.05")
@@ -155,6 +156,27 @@ def test_a_running_master_is_driven_from_outside(short_dir: Path, tmp_path: Path
     # The bus of a master is a unix socket: out of reach when only an address is known.
     assert {name for _, name in locust.rows()} == names("ping") - {"event on the bus"}
     assert all(row["failures"] == 0 for row in locust.rows().values())
+
+
+@pytest.mark.interop
+@pytest.mark.timeout(240)
+def test_stock_salt_and_greensalt_stand_side_by_side_in_one_run(tmp_path: Path) -> None:
+    if not (stock_bin(NEWEST) / "salt-master").exists():
+        reason = "no stock Salt: run tools/stock-venvs"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    options = ("--target", "both", "-t", "8s", "--payload", "ping", "--serializer", "msgpack")
+    with Locust(tmp_path, *SHORT, *options) as locust:
+        locust.wait_started()
+        assert locust.child.wait(120) == 0, locust.child.tail()
+        locust.wait_gone()
+    rows = locust.rows()
+    assert set(rows) == {
+        (lane, name) for lane in ("msgpack", "stock msgpack") for name in names("ping")
+    }
+    assert all(row["failures"] == 0 for row in rows.values())
+    assert {each["name"] for each in locust.record()["usages"]} >= {"stock master", "stock fleet"}
 
 
 def test_a_sign_in_storm_only_signs_in(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def test_a_run_started_in_the_browser_fills_the_rows_and_the_charts(
         for name in browser.evaluate("performance.getEntriesByType('resource').map(e => e.name)")
         if name.startswith((url, "data:"))
     ]
-    browser.screenshot(tmp_path / "serializers.png")
+    browser.screenshot(Path(os.environ.get("GREENSALT_SCREENSHOTS") or tmp_path) / "loadtest.png")
     browser.click("button", "Stop")
     browser.wait_for("document.querySelectorAll('#greensalt svg.times').length > 10")
 
