@@ -1,13 +1,20 @@
-"""The serializers that a run can compare, and the box of a session that speaks one of them."""
+"""The serializers that a run can compare, and the box of a session that speaks one of them.
+
+All that the load test knows of `greensalt.serializers` is here; without it there is msgpack.
+"""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+from functools import cache
 from typing import Any, Final, Protocol
 
-from greensalt.crypto.crypticle import Crypticle
-from greensalt.errors import ConfigError
+from greensalt.crypto.crypticle import Crypticle, new_nonce
+from greensalt.crypto.handshake import Accepted, SignInAttempt
+from greensalt.crypto.keypair import PrivateKey
+from greensalt.errors import ConfigError, SignInRefused
+from greensalt.wire.dialect import pack, unpack
 
 DEFAULT: Final = "msgpack"
 """What every peer speaks, stock Salt included."""
@@ -33,20 +40,34 @@ class Plain(Protocol):
 
 class _Msgpack:
     def dumps(self, obj: Any) -> bytes:
-        from greensalt.wire.dialect import pack
-
         return pack(obj)
 
     def loads(self, data: bytes) -> Any:
-        from greensalt.wire.dialect import unpack
-
         return unpack(data)
 
 
+class _Chosen:
+    """A box whose loads are those of a codec of the registry."""
+
+    def __init__(self, name: str, key_string: str) -> None:
+        registry = _registry()
+        # Their signatures take a codec only where the registry exists.
+        self._crypticle: Any = Crypticle(key_string)
+        self._codec = registry.find(name)
+        self._codecs = registry.served([name])
+
+    def dumps(self, obj: object, nonce: str | None = None) -> bytes:
+        packet: bytes = self._crypticle.dumps(obj, nonce, self._codec)
+        return packet
+
+    def loads(self, packet: bytes, nonce: str | None = None) -> Any:
+        return self._crypticle.loads(packet, nonce, self._codecs)
+
+
 def available() -> list[str]:
-    """The names of all serializers of this installation, the default one first."""
+    """The names of all serializers whose libraries are here, the default one first."""
     registry = _registry()
-    names = [DEFAULT] if registry is None else list(registry.available())
+    names = [DEFAULT] if registry is None else filter(_is_usable, registry.names())
     return sorted(names, key=lambda name: (name != DEFAULT, name))
 
 
@@ -59,25 +80,40 @@ def check(name: str) -> str:
 
 def box(name: str, key_string: str) -> Box:
     """The box of a session (or of the publish port) under a key string."""
-    registry = _registry()
-    if name == DEFAULT or registry is None:
-        return Crypticle(key_string)
-    sealed: Box = registry.crypticle(name, key_string)
-    return sealed
+    return Crypticle(key_string) if name == DEFAULT else _Chosen(name, key_string)
 
 
 def plain(name: str) -> Plain:
     """The serializer alone, to be measured."""
-    registry = _registry()
-    if name == DEFAULT or registry is None:
+    if name == DEFAULT:
         return _Msgpack()
-    codec: Plain = registry.get(name)
+    codec: Plain = _registry().find(name)
     return codec
 
 
-def sign_in_fields(name: str) -> dict[str, str]:
-    """What a minion adds to its sign-in to ask for a serializer; stock masters see nothing new."""
-    return {} if name == DEFAULT else {"serializer": name}
+def attempt(minion_id: str, key: PrivateKey, name: str) -> SignInAttempt:
+    """A sign-in that asks for a serializer; stock masters see nothing new for the default one."""
+    plain_one = SignInAttempt(minion_id, key, new_nonce(), b"")
+    wish: dict[str, Any] = {} if name == DEFAULT else {"serializer": name}
+    return plain_one._replace(**wish)
+
+
+def check_granted(accepted: Accepted, name: str) -> None:
+    """Raises SignInRefused when the master does not serve the serializer that was asked for."""
+    granted = getattr(accepted, "serializer", None) or DEFAULT
+    if granted != name:
+        raise SignInRefused(
+            f"the master does not serve {name}: its configuration must name it in `serializers`"
+        )
+
+
+@cache
+def _is_usable(name: str) -> bool:
+    try:
+        _registry().find(name)
+    except ConfigError:
+        return False
+    return True
 
 
 def _registry() -> Any:

@@ -16,7 +16,6 @@ from gevent.lock import BoundedSemaphore
 from greensalt.crypto.crypticle import new_nonce
 from greensalt.crypto.handshake import (
     Accepted,
-    SignInAttempt,
     sign_in_request,
     verify_reply,
 )
@@ -67,15 +66,15 @@ class Ack(NamedTuple):
 
 def sign_in(place: Place, channel: ReqChannel, minion_id: str, codec: str) -> Accepted:
     """A whole sign-in. Raises SignInRefused when the key is not (yet) accepted."""
-    attempt = SignInAttempt(minion_id, place.key, new_nonce(), b"")
-    load = {**sign_in_request(attempt), **_codecs.sign_in_fields(codec)}
-    body = channel.request(clear_request(load), place.timeout_s)
+    attempt = _codecs.attempt(minion_id, place.key, codec)
+    body = channel.request(clear_request(sign_in_request(attempt)), place.timeout_s)
     answer = offload(verify_reply, body, attempt)
     if not isinstance(answer, Accepted):
         raise SignInRefused(
             f"the master did not accept the key of {minion_id} ({type(answer).__name__.lower()}):"
             " its auto_accept must be on, for the time of the test"
         )
+    _codecs.check_granted(answer, codec)
     return answer
 
 

@@ -154,10 +154,10 @@ class Run:
             self._meters.of_worker(name.rpartition("_")[2][:6], usage)
 
     def next_user(self) -> int:
-        """A number for a user of this process; workers begin at different places."""
+        """A number for a user that no other user of the run has."""
         self._users += 1
         index = getattr(self.environment.runner, "worker_index", 0)
-        return self._users + 7 * max(0, index)
+        return self._users + 100_000 * max(0, index)
 
     # -- the site ----------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ docs/loadtest.md says how to use it and what the rows mean. Importing this file 
 
 from __future__ import annotations
 
+import random
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +24,7 @@ from loadtest._steps import Steps
 
 
 class Operator(User):
-    """Somebody who runs jobs on all lanes in turn, and whose minions fire events and sign in."""
+    """Somebody who runs jobs on all lanes, and whose minions fire events and sign in."""
 
     host = "greensalt"
 
@@ -34,7 +35,8 @@ class Operator(User):
         self._wait = _waiting(run.settings)
         self._steps = [Steps(self.environment, lane, run.settings, run.links) for lane in run.lanes]
         self._plan = _plan(run.settings, self._steps)
-        self._at = run.next_user()
+        self._order = random.Random(run.next_user())
+        self._left: list[Callable[[], None]] = []
 
     def on_stop(self) -> None:
         for steps in getattr(self, "_steps", ()):
@@ -45,8 +47,10 @@ class Operator(User):
 
     @task
     def step(self) -> None:
-        self._at += 1
-        self._plan[self._at % len(self._plan)]()
+        if not self._left:
+            # Else the users would go on in step, and every lane would always have the same company.
+            self._left = self._order.sample(self._plan, len(self._plan))
+        self._left.pop()()
 
     def _tell(self, reason: str) -> None:
         """The web UI shows failures; a log is read by few."""
@@ -62,7 +66,7 @@ class Operator(User):
 
 
 def _plan(settings: _options.Settings, lanes: list[Steps]) -> list[Callable[[], None]]:
-    """What every user does in turn, the lanes interleaved so that all live under the same load."""
+    """What every user does, in an order that is new each time: all lanes live under one load."""
     if settings.model == "storm":
         return [steps.sign_in for steps in lanes]
     plan: list[Callable[[], None]] = []
