@@ -10,7 +10,7 @@ RUNTIME := $(VENV)/.greensalt-runtime
 DEV := $(VENV)/.greensalt-dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help venv demo test stock-venvs check bench clean
+.PHONY: help venv demo test stock-venvs browser check bench loadtest clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,7 +41,10 @@ demo: $(RUNTIME)  ## start a master and three minions, run test.ping on them, st
 stock-venvs:  ## the stock Salts of the interop tests, each in a virtual environment (cached)
 	@$(PYTHON) tools/stock-venvs
 
-test: $(DEV) stock-venvs  ## every test, stock Salt daemons included, with the coverage gate
+browser:  ## the Chromium of the web UI's tests, if it can be installed here
+	@tools/browser
+
+test: $(DEV) stock-venvs browser  ## every test, stock Salt daemons included, with the coverage gate
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest $(PYTEST_ARGS)
 	$(BIN)/coverage report --fail-under=100 \
@@ -52,6 +55,9 @@ check: $(DEV)  ## format, lint, types, import layers
 
 bench: $(DEV) stock-venvs  ## the figures of the README, measured on this machine
 	$(BIN)/python -m tools.bench
+
+loadtest: $(DEV)  ## locust's web UI on http://127.0.0.1:8089, with a master and a fleet of its own
+	$(BIN)/locust -f loadtest/ --web-host 127.0.0.1
 
 clean:  ## remove what was built, but not the virtual environments
 	rm -rf build dist *.egg-info htmlcov .coverage .coverage.* \

@@ -1,0 +1,132 @@
+// The charts of the tab "Serializers": hand-drawn SVG, no library, nothing from another host.
+// The page's own script shows a table in that tab; the charts stand below it, outside its element.
+"use strict";
+(() => {
+  const TAB = "serializers";
+  const PERIOD_MS = 1000;
+  const COLORS = ["#2e7d32", "#1565c0", "#ef6c00", "#6a1b9a", "#00838f", "#ad1457", "#558b2f", "#795548"];
+  const PARTS = [
+    ["serializer", "#ef6c00"], ["crypto", "#6a1b9a"], ["zmq", "#1565c0"],
+    ["store", "#2e7d32"], ["rest", "#9e9e9e"],
+  ];
+  const LEFT = 130, WIDTH = 620, BAR = 16, GAP = 6, RIGHT = 250;
+  const root = document.getElementById("greensalt");
+  const base = document.currentScript.src.replace(/charts\.js.*$/, "");
+
+  function svg(name, attributes, text) {
+    const node = document.createElementNS("http://www.w3.org/2000/svg", name);
+    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+    if (text !== undefined) node.textContent = text;
+    return node;
+  }
+
+  function html(name, text) {
+    const node = document.createElement(name);
+    if (text !== undefined) node.textContent = text;
+    return node;
+  }
+
+  const digits = (ms) => (ms >= 100 ? ms.toFixed(0) : ms.toPrecision(3));
+
+  function canvas(lines) {
+    const height = lines * (BAR + GAP) + GAP;
+    return svg("svg", {
+      viewBox: `0 0 ${LEFT + WIDTH + RIGHT} ${height}`, width: "100%",
+      style: "max-width: 1000px; display: block", role: "img",
+      "font-size": 12, "font-family": "sans-serif", fill: "currentColor",
+    });
+  }
+
+  function label(chart, y, left, right) {
+    chart.append(
+      svg("text", { x: LEFT - 8, y: y + 12, "text-anchor": "end" }, left),
+      svg("text", { x: LEFT + WIDTH + 8, y: y + 12 }, right),
+    );
+  }
+
+  // One bar for each serializer: the median, and whiskers to 95 and 99 per cent.
+  function times(rows, lanes) {
+    const chart = canvas(rows.length);
+    chart.setAttribute("class", "times");
+    const most = Math.max(...rows.map((row) => row.p99_ms), 0.001);
+    rows.forEach((row, line) => {
+      const y = GAP + line * (BAR + GAP), middle = y + BAR / 2;
+      const x = (ms) => LEFT + (ms / most) * WIDTH;
+      const color = COLORS[lanes.indexOf(row.lane) % COLORS.length];
+      const whisker = { y1: middle, y2: middle, stroke: color };
+      chart.append(
+        svg("rect", { x: LEFT, y, width: x(row.p50_ms) - LEFT, height: BAR, fill: color }),
+        svg("line", { ...whisker, x1: x(row.p50_ms), x2: x(row.p95_ms), "stroke-width": 5 }),
+        svg("line", { ...whisker, x1: x(row.p95_ms), x2: x(row.p99_ms), "stroke-width": 1.5 }),
+      );
+      const failed = row.failures ? `, ${row.failures} failed` : "";
+      const figures = [row.p50_ms, row.p95_ms, row.p99_ms].map(digits).join(" / ");
+      label(chart, y, row.lane, `${figures} ms, n=${row.requests}${failed}`);
+    });
+    return chart;
+  }
+
+  // One bar for each serializer and payload: what the time of one return went into.
+  function shares(parts) {
+    const chart = canvas(parts.length);
+    chart.setAttribute("class", "shares");
+    parts.forEach((part, line) => {
+      const y = GAP + line * (BAR + GAP);
+      let x = LEFT;
+      for (const [name, color] of PARTS) {
+        const width = (part[name] / 100) * WIDTH;
+        const bar = svg("rect", { x, y, width, height: BAR, fill: color });
+        bar.append(svg("title", {}, `${name}: ${part[name]} %`));
+        chart.append(bar);
+        x += width;
+      }
+      label(chart, y, `${part.lane} ${part.payload}`, `of ${digits(part.accepted_ms)} ms`);
+    });
+    return chart;
+  }
+
+  function legend(entries) {
+    const line = html("p");
+    for (const [name, color] of entries) {
+      const mark = html("span", "■ ");
+      mark.style.color = color;
+      line.append(mark, `${name}  `);
+    }
+    return line;
+  }
+
+  function draw(data) {
+    const page = document.createDocumentFragment();
+    const lanes = [...new Set(data.rows.map((row) => row.lane))].sort();
+    for (const sentence of [...data.verdict, data.knee].filter(Boolean)) {
+      const warning = html("p", sentence);
+      warning.style.fontWeight = "bold";
+      page.append(warning);
+    }
+    if (!data.rows.length) page.append(html("p", "No figures yet."));
+    for (const name of [...new Set(data.rows.map((row) => row.name))].sort()) {
+      page.append(html("h4", name), times(data.rows.filter((row) => row.name === name), lanes));
+    }
+    if (data.rows.length) {
+      page.append(html("p", "Bars: median; thick line: up to 95 %; thin line: up to 99 %."));
+    }
+    if (data.parts.length) {
+      page.append(html("h4", "Where the time until a return is accepted goes"), legend(PARTS), shares(data.parts));
+    }
+    for (const each of data.usages) {
+      page.append(html("p", `${each.name}: ${each.cpu_percent} % of a core, ${each.memory_mib} MiB`));
+    }
+    root.replaceChildren(page);
+  }
+
+  async function refresh() {
+    const shown = new URLSearchParams(location.search).get("tab") === TAB;
+    root.style.display = shown ? "block" : "none";
+    if (!shown) return;
+    const answer = await fetch(`${base}data`);
+    if (answer.ok) draw(await answer.json());
+  }
+
+  root.style.cssText = "display: none; max-width: 1100px; margin: 0 auto 4em; padding: 0 1.5em; font-family: sans-serif";
+  setInterval(() => refresh().catch((error) => console.warn("charts:", error)), PERIOD_MS);
+})();
