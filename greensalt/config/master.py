@@ -94,11 +94,30 @@ class MasterConfig(Config):
     file_roots: Roots = {"base": ("/srv/salt", "/srv/spm/salt")}
     pillar_roots: Roots = {"base": ("/srv/pillar", "/srv/spm/pillar")}
     file_buffer_size: int = option(1048576, least=1)
+    fileserver_backend: Strings = ("roots",)
+    # Never out of the roots of the environment, where Salt's default lets a symlink lead anywhere.
+    fileserver_followsymlinks: bool = True
+    fileserver_ignoresymlinks: bool = False
     file_ignore_regex: Strings = ()
     file_ignore_glob: Strings = ()
     file_recv: bool = False
     file_recv_max_size: int = option(100, least=0)  # MiB
+
+    # States: minions ask the master for these
+    renderer: str = "jinja|yaml"
+    failhard: bool = False
     state_top: str = "top.sls"
+    state_top_saltenv: str | None = None
+    top_file_merging_strategy: str = option("merge", choices=("merge", "merge_all", "same"))
+    env_order: Strings = ()
+    default_top: str = "base"
+    state_auto_order: bool = True
+    state_events: bool = False
+    state_aggregate: bool | Strings = False
+    jinja_env: Options = {}
+    jinja_sls_env: Options = {}
+    jinja_lstrip_blocks: bool = False
+    jinja_trim_blocks: bool = False
 
     # greensalt's own
     job_store_sync: str = option("full", choices=("full", "normal"))

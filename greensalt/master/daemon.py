@@ -32,7 +32,10 @@ from greensalt.green.watchdog import Watchdog
 from greensalt.master.access import Access
 from greensalt.master.codecs import ServedCodecs
 from greensalt.master.dispatch import Dispatch
+from greensalt.master.fileserver.receive import Receiver
+from greensalt.master.fileserver.server import file_server
 from greensalt.master.jobs import Jobs
+from greensalt.master.masteropts import MasterOptions
 from greensalt.master.publishkey import PublishKey
 from greensalt.master.reqserver import ReqServer
 from greensalt.master.roster import MasterRoster
@@ -197,6 +200,13 @@ class Master:
         self.services = Services(
             config, self.bus, self.cache, self.keys, self.sessions, self.roster
         )
+        self.files = file_server(config)
+        receiver = Receiver(
+            Path(config.cachedir),
+            enabled=config.file_recv,
+            most_bytes=config.file_recv_max_size << 20,
+        )
+        options = MasterOptions(config, self.files.envs)
         self.signin = SignIn(
             config,
             self.keys,
@@ -211,8 +221,8 @@ class Master:
             self.sessions,
             self.codecs,
             clear_routes(self.signin, self.jobs),
-            minion_routes(self.jobs, self.services),
-            private_routes(self.master_key, self.services),
+            minion_routes(self.jobs, self.services, self.files, receiver, options),
+            private_routes(self.master_key, self.services, self.files),
             HEAVY,
             config.worker_threads,
             self.access.is_key,

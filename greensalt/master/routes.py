@@ -14,7 +14,10 @@ from typing import Any
 from greensalt.crypto.handshake import pillar_reply
 from greensalt.crypto.keypair import PrivateKey
 from greensalt.green import offload
+from greensalt.master.fileserver.receive import Receiver
+from greensalt.master.fileserver.server import FileServer
 from greensalt.master.jobs import Jobs
+from greensalt.master.masteropts import MasterOptions
 from greensalt.master.reqserver import ClearHandler, MinionHandler, PrivateHandler
 from greensalt.master.services import Services
 from greensalt.master.sessions import Peer
@@ -33,7 +36,13 @@ def clear_routes(signin: SignIn, jobs: Jobs) -> Mapping[str, ClearHandler]:
     }
 
 
-def minion_routes(jobs: Jobs, services: Services) -> Mapping[str, MinionHandler]:
+def minion_routes(
+    jobs: Jobs,
+    services: Services,
+    files: FileServer,
+    receiver: Receiver,
+    options: MasterOptions,
+) -> Mapping[str, MinionHandler]:
     """For authenticated minions: {command: (peer, load) -> result}."""
     return {
         "_return": jobs.take_return,
@@ -43,12 +52,28 @@ def minion_routes(jobs: Jobs, services: Services) -> Mapping[str, MinionHandler]
         "_mine_get": services.mine_get,
         "_mine_delete": services.mine_delete,
         "_mine_flush": services.mine_flush,
+        "_master_opts": options.options,
+        "_master_tops": options.tops,
+        "_file_envs": files.file_envs,
+        "_file_list": files.file_list,
+        "_file_list_emptydirs": files.file_list_emptydirs,
+        "_dir_list": files.dir_list,
+        "_symlink_list": files.symlink_list,
+        "_file_find": files.file_find,
+        "_file_hash": files.file_hash,
+        "_file_hash_and_stat": files.file_hash_and_stat,
+        "_file_recv": receiver.take,
         "revoke_auth": services.revoke_auth,
     }
 
 
-def private_routes(master_key: PrivateKey, services: Services) -> Mapping[str, PrivateHandler]:
-    """For authenticated minions, answered under a key of its own: {command: -> bytes}."""
+def private_routes(
+    master_key: PrivateKey, services: Services, files: FileServer
+) -> Mapping[str, PrivateHandler]:
+    """For authenticated minions, sealed by the handler itself: {command: -> bytes}.
+
+    The pillar is under a key of its own; a chunk of a file is encrypted in a native thread.
+    """
 
     def pillar(peer: Peer, load: dict[str, Any]) -> bytes:
         result = services.pillar(peer, load)
@@ -62,4 +87,4 @@ def private_routes(master_key: PrivateKey, services: Services) -> Mapping[str, P
             sig_algo=peer.sig_algo,
         )
 
-    return {"_pillar": pillar}
+    return {"_pillar": pillar, "_serve_file": files.serve_file}

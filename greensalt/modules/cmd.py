@@ -17,6 +17,7 @@ from typing import Any
 from greensalt.errors import CommandExecutionError, SaltInvocationError
 from greensalt.green import offload
 from greensalt.minion.context import Context
+from greensalt.minion.files import SCHEME, local_path
 from greensalt.modules import _commands
 from greensalt.modules._commands import Command
 from greensalt.modules._signatures import takes
@@ -165,15 +166,18 @@ SCRIPT_LACKS = "clean_env rstrip ignore_retcode redirect_stderr encoded_cmd rais
 def script(command: Command, given: dict[str, Any], context: Context) -> dict[str, Any]:
     """Run a script; return its pid, retcode, stdout and stderr.
 
-    ``source`` is an absolute path on the minion: scripts of the master (``salt://``) can't be
-    fetched yet. ``args`` are its arguments, as a text or a list. See `cmd.run` for the options.
+    ``source`` is a file of the master (``salt://``, in the environment ``saltenv``) or an absolute
+    path on the minion. ``args`` are its arguments, as a text or a list. See `cmd.run` for the
+    options.
 
     CLI Example:
 
         greensalt-cli '*' cmd.script /srv/scripts/runme.sh 'arg1 "arg two"'
     """
-    source = _local_path(str(given["source"]))
+    source = _script_path(str(given["source"]), given["saltenv"], context)
     try:
+        if source is None:
+            raise FileNotFoundError
         copy = offload(_private_copy, source, command.runas)
     except FileNotFoundError:
         return {"pid": 0, "retcode": 1, "stdout": "", "stderr": "", "cache_error": True}
@@ -188,15 +192,15 @@ def script(command: Command, given: dict[str, Any], context: Context) -> dict[st
     return result
 
 
-def _local_path(source: str) -> Path:
-    scheme, _, rest = source.rpartition("://")
-    if scheme not in ("", "file"):
-        raise CommandExecutionError(
-            f"can't fetch {source}: a script must be a path on the minion so far"
-        )
-    if not rest.startswith("/"):
-        raise SaltInvocationError(f"the path of a script must be absolute, not {rest!r}")
-    return Path(rest)
+def _script_path(source: str, saltenv: str | None, context: Context) -> Path | None:
+    """Where a script is on the minion, None when the master does not have it."""
+    if source.startswith(SCHEME):
+        cached = context.call("cp.cache_file", source, saltenv)
+        return Path(cached) if cached else None
+    path = local_path(source)
+    if path is None or not path.is_absolute():
+        raise SaltInvocationError(f"the path of a script must be absolute, not {source!r}")
+    return path
 
 
 def _private_copy(source: Path, runas: str | None) -> Path:

@@ -1,0 +1,124 @@
+"""A tree of states for real minions, and what they made of it, in a form that can be compared.
+
+A minion writes below its grain `where`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import stat
+from pathlib import Path
+from typing import Any
+
+LARGE_BYTES = 20_000_000
+
+TREE = {
+    "top.sls": "base:\n  '*':\n    - web\n",
+    "web/init.sls": """\
+{% from "web/map.jinja" import names with context %}
+{% set where = grains['where'] %}
+include:
+  - web.extra
+
+conf:
+  file.managed:
+    - name: {{ where }}/etc/site.conf
+    - source: salt://web/files/site.conf.j2
+    - template: jinja
+    - makedirs: True
+    - mode: '0640'
+    - context:
+        answer: {{ salt['answer.value'](6) }}
+        names: {{ names | json }}
+
+told:
+  cmd.run:
+    - name: echo told >> {{ where }}/told
+    - onchanges:
+      - file: conf
+
+files:
+  file.recurse:
+    - name: {{ where }}/tree
+    - source: salt://web/files/tree
+    - include_empty: True
+    - require:
+      - cmd: told
+
+broken:
+  test.fail_without_changes:
+    - order: last
+
+never:
+  test.succeed_without_changes:
+    - require:
+      - test: broken
+
+missing:
+  file.managed:
+    - name: {{ where }}/missing
+    - source: salt://web/files/not-there
+""",
+    "web/map.jinja": "{% set names = ['a', 'b', 'grün'] %}\n",
+    "web/extra.sls": """\
+linked:
+  file.symlink:
+    - name: {{ grains['where'] }}/link
+    - target: etc/site.conf
+    - makedirs: True
+    - require_in:
+      - file: conf
+""",
+    "web/files/site.conf.j2": "{% import_yaml 'web/files/data.yaml' as data %}"
+    "{{ answer }} {{ names | join(',') }} {{ data.port }} {{ saltenv }}\n",
+    "web/files/data.yaml": "port: 8080\n",
+    "web/files/tree/one.txt": "one\n",
+    "web/files/tree/deep/two.txt": "two\n",
+    "web/files/tree/deep/empty.txt": "",
+    "_modules/answer.py": "def value(factor):\n    return 7 * factor\n",
+}
+
+
+def write_states(root: Path) -> Path:
+    """The tree below `root/srv`, with a large file in it; the same every time."""
+    srv = root / "srv"
+    for name, text in TREE.items():
+        place = srv / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text)
+    (srv / "web/files/tree/hollow").mkdir(exist_ok=True)
+    (srv / "large.bin").write_bytes(random.Random(4).randbytes(LARGE_BYTES))
+    return srv
+
+
+def outcome(states: dict[str, Any], where: Path) -> list[dict[str, Any]]:
+    """The results of a state run in the order in which they ran, without times and pids."""
+    text = json.dumps(states).replace(str(where), "WHERE")
+    plain: dict[str, dict[str, Any]] = json.loads(text)
+    for key, result in plain.items():
+        result["key"] = key
+        for vague in ("start_time", "duration"):
+            result.pop(vague, None)
+        if isinstance(result.get("changes"), dict):
+            result["changes"].pop("pid", None)
+    return sorted(plain.values(), key=lambda result: int(result["__run_num__"]))
+
+
+def made(where: Path) -> dict[str, Any]:
+    """All files and directories that a state run made: mode, and content or target."""
+    found: dict[str, Any] = {}
+    for place in sorted(where.rglob("*")):
+        name = os.fspath(place.relative_to(where))
+        mode = stat.filemode(place.lstat().st_mode)
+        if place.is_symlink():
+            found[name] = (mode, os.fspath(place.readlink()))
+        else:
+            found[name] = (mode, place.read_text() if place.is_file() else "")
+    return found
+
+
+def sha256(place: Path) -> str:
+    return hashlib.sha256(place.read_bytes()).hexdigest()
