@@ -9,7 +9,10 @@ from typing import Any, ClassVar
 from greensalt.config.base import SIGNING_ALGORITHMS, Config
 from greensalt.config.files import FoundOptions
 from greensalt.config.record import option, port
-from greensalt.config.values import Options, Roots, Strings
+from greensalt.config.values import Options, Plugins, Roots, Strings
+
+# Of pillar; master/pillar/merge.py has them.
+MERGING_STRATEGIES = ("smart", "recurse", "aggregate", "overwrite", "list", "none")
 
 PROTOCOL_VERSION = 3  # the only one greensalt speaks
 
@@ -92,6 +95,18 @@ class MasterConfig(Config):
     # Files and pillar
     file_roots: Roots = {"base": ("/srv/salt", "/srv/spm/salt")}
     pillar_roots: Roots = {"base": ("/srv/pillar", "/srv/spm/pillar")}
+    pillarenv: str | None = None
+    pillar_source_merging_strategy: str = option("smart", choices=MERGING_STRATEGIES)
+    pillar_merge_lists: bool = False
+    pillar_includes_override_sls: bool = False
+    pillar_safe_render_error: bool = True
+    ext_pillar: Plugins = ()
+    ext_pillar_first: bool = False
+    env_order: Strings = ()
+    renderer: str = "jinja|yaml"
+    jinja_trim_blocks: bool = False
+    jinja_lstrip_blocks: bool = False
+    allow_undefined: bool = False
     file_buffer_size: int = option(1048576, least=1)
     file_ignore_regex: Strings = ()
     file_ignore_glob: Strings = ()

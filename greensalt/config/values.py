@@ -15,6 +15,7 @@ from greensalt.config.record import Limits
 Strings = tuple[str, ...]
 Options = Mapping[str, Any]
 Roots = Mapping[str, tuple[str, ...]]
+Plugins = tuple[tuple[str, Any], ...]  # (name, what it is given), in the order of the file
 
 
 class WrongValue(Exception):
@@ -118,6 +119,21 @@ def _roots(value: Any) -> dict[str, tuple[str, ...]]:
     return roots
 
 
+def _plugins(value: Any) -> Plugins:
+    """Salt's form is a list of maps with one key; the same name may come more than once."""
+    if not isinstance(value, list | tuple):
+        raise WrongValue("a list of maps with one key each")
+    plugins: list[tuple[str, Any]] = []
+    for entry in value:
+        if isinstance(entry, Mapping):
+            plugins += [(str(name), given) for name, given in entry.items()]
+        elif isinstance(entry, tuple) and len(entry) == 2:
+            plugins.append(entry)
+        else:
+            raise WrongValue("a list of maps with one key each")
+    return tuple(plugins)
+
+
 _CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "bool": _bool,
     "int": _int,
@@ -127,4 +143,5 @@ _CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "Strings": _strings,
     "Options": _options,
     "Roots": _roots,
+    "Plugins": _plugins,
 }

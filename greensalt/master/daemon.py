@@ -31,6 +31,7 @@ from greensalt.green import Crew, offload
 from greensalt.green.watchdog import Watchdog
 from greensalt.master.access import Access
 from greensalt.master.jobs import Jobs
+from greensalt.master.pillar import PillarService
 from greensalt.master.publishkey import PublishKey
 from greensalt.master.reqserver import ReqServer
 from greensalt.master.roster import MasterRoster
@@ -179,8 +180,9 @@ class Master:
             self.roster,
             self.access,
         )
+        self.pillars = PillarService(config)
         self.services = Services(
-            config, self.bus, self.cache, self.keys, self.sessions, self.roster
+            config, self.bus, self.cache, self.keys, self.sessions, self.roster, self.pillars
         )
         self.signin = SignIn(
             config,
