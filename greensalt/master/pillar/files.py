@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import logging
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from greensalt.config import MasterConfig
 from greensalt.errors import PillarError
@@ -95,20 +95,19 @@ class Environment:
         self._rendered[name] = data
         if not data:
             return None if data is None else {}
-        if not isinstance(data, dict):
+        if not _is_data(data):
             self._rendered[name] = None
             self._wrong(f"SLS '{name}' does not render to a dictionary")
             return None
         if "include" not in data:
-            plain: Data = data
-            return plain
+            return data
         included = data["include"]
-        # A copy: the data of a file are shared.
-        data = {key: value for key, value in data.items() if key != "include"}
-        self._rendered[name] = data
         if not isinstance(included, list):
             self._wrong(f"Include Declaration in SLS '{name}' is not formed as a list")
             return data
+        # A copy: the data of a file are shared.
+        data = {key: value for key, value in data.items() if key != "include"}
+        self._rendered[name] = data
         return self._with_included(name, source, data, included, defaults or {})
 
     def _with_included(
@@ -171,6 +170,10 @@ class Environment:
     def _wrong(self, message: str) -> None:
         log.error("%s", message)
         self._files.errors.append(message)
+
+
+def _is_data(data: Any) -> TypeGuard[Data]:
+    return isinstance(data, dict)
 
 
 def _include(entry: Any) -> tuple[str, str | None, Mapping[str, Any] | None]:

@@ -175,7 +175,7 @@ def _line(error: Exception) -> str:
     trace = error.__traceback__
     while trace is not None:
         code = trace.tb_frame.f_code
-        if "__jinja_template__" in trace.tb_frame.f_globals:
+        if "__jinja_exception__" in trace.tb_frame.f_globals:
             found = f"; line {trace.tb_lineno} of {posixpath.basename(code.co_filename)}"
         trace = trace.tb_next
     return found
