@@ -145,9 +145,9 @@ loop{{ i }}: {{ loop.index }}
     "base/data.yaml": "from: {{ 'jinja' }}\nlist: [1, 2]\n",
     "base/data.json": '{"a": [1, null, true]}',
     "base/text.txt": "plain text",
-    "base/sub/init.sls": "include: [.b, .deep]\nsub_init: {{ slspath }}\nshared: {init: 1, who: init}",
+    "base/sub/init.sls": "include: [.b, .deep]\nsub_init: {{ slspath }}\nshared: {init: 1, who: init}",  # noqa: E501
     "base/sub/b.sls": "sub_b: {{ tplfile }}\nshared: {b: 1, who: b}\n",
-    "base/sub/deep/init.sls": "include:\n  - .leaf\nsub_deep: {{ slsdotpath }}\nshared: {who: deep}",
+    "base/sub/deep/init.sls": "include:\n  - .leaf\nsub_deep: {{ slsdotpath }}\nshared: {who: deep}",  # noqa: E501
     "base/sub/deep/leaf.sls": "leaf: {{ sls }}\nshared: {leaf: 1, who: leaf}",
     "base/roles/web.sls": "role_is: web",
     "base/debian.sls": "shared: {who: debian, list: [1, 2]}\norder: last",

@@ -1,4 +1,4 @@
-"""CVE-2021-25283: no template reaches Python's internals; CVE-2024-22232: no path leaves its root."""
+"""CVE-2021-25283: no template reaches Python's internals. CVE-2024-22232: no path its root's."""
 
 from __future__ import annotations
 
