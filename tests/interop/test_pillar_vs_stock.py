@@ -72,7 +72,8 @@ nested: {{ salt['grains.get']('deep:a:0', 'fallback') }}
 dotted: {{ salt.grains.get('os') }}
 absent: {{ salt['grains.get']('nope', 'fallback') }}
 from_pillar: {{ salt['pillar.get']('nope', 7) }}
-matched: {{ salt['match.glob']('web*', minion_id=grains.id) }} {{ salt['match.compound']('G@os:Debian or db*', minion_id=grains.id) }}
+matched: {{ salt['match.glob']('web*', minion_id=grains.id) }}
+matched_too: {{ salt['match.compound']('G@os:Debian or db*', minion_id=grains.id) }}
 octal: 0644
 zero: 0
 hex: 0x1F

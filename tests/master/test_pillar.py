@@ -26,7 +26,7 @@ Make = Callable[..., Bench]
 
 TREE = {
     "top.sls": "base: {'*': [all], 'role:db': [{match: grain}, db]}",
-    "all.sls": "you: {{ grains.id }}\nsecret: of-{{ grains.id }}\nrole: {{ grains.get('role', 'none') }}",
+    "all.sls": "you: {{ grains.id }}\nsecret: of-{{ grains.id }}\nrole: {{ grains.get('role', 'none') }}",  # noqa: E501
     "db.sls": "password: hunter2",
 }
 
