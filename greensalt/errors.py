@@ -23,6 +23,7 @@
     |   +-- SignInRefused            the master rejected this minion's key
     +-- AuthorizationError           somebody may not do what they asked for
     +-- TargetError                  a target expression can't be parsed
+    +-- PillarError                  a source of pillar can't be found, rendered or understood
     +-- TransportError               a socket could not do its work
     |   +-- RequestTimeout           no reply in time
     |   +-- RequestRefused           a reply that says no
@@ -139,6 +140,10 @@ class AuthorizationError(GreensaltError):
 
 class TargetError(GreensaltError):
     """A target expression that can't be parsed."""
+
+
+class PillarError(GreensaltError):
+    """A source of pillar that can't be found, rendered or understood."""
 
 
 class TransportError(GreensaltError):

@@ -9,8 +9,11 @@ from typing import Any, ClassVar
 from greensalt.config.base import SIGNING_ALGORITHMS, Config
 from greensalt.config.files import FoundOptions
 from greensalt.config.record import option, port
-from greensalt.config.values import Options, Roots, SerializerPorts, Strings
+from greensalt.config.values import Options, Plugins, Roots, SerializerPorts, Strings
 from greensalt.errors import ConfigError
+
+# Of pillar; master/pillar/merge.py has them.
+MERGING_STRATEGIES = ("smart", "recurse", "aggregate", "overwrite", "list", "none")
 
 PROTOCOL_VERSION = 3  # the only one greensalt speaks
 
@@ -93,6 +96,14 @@ class MasterConfig(Config):
     # Files and pillar
     file_roots: Roots = {"base": ("/srv/salt", "/srv/spm/salt")}
     pillar_roots: Roots = {"base": ("/srv/pillar", "/srv/spm/pillar")}
+    pillarenv: str | None = None
+    pillar_source_merging_strategy: str = option("smart", choices=MERGING_STRATEGIES)
+    pillar_merge_lists: bool = False
+    pillar_includes_override_sls: bool = False
+    pillar_safe_render_error: bool = True
+    ext_pillar: Plugins = ()
+    ext_pillar_first: bool = False
+    allow_undefined: bool = False
     file_buffer_size: int = option(1048576, least=1)
     fileserver_backend: Strings = ("roots",)
     # Never out of the roots of the environment, where Salt's default lets a symlink lead anywhere.
@@ -103,7 +114,7 @@ class MasterConfig(Config):
     file_recv: bool = False
     file_recv_max_size: int = option(100, least=0)  # MiB
 
-    # States: minions ask the master for these
+    # States: minions ask the master for these; pillar goes by some of them, too
     renderer: str = "jinja|yaml"
     failhard: bool = False
     state_top: str = "top.sls"

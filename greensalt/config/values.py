@@ -19,6 +19,7 @@ Options = Mapping[str, Any]
 Roots = Mapping[str, tuple[str, ...]]
 Serializer = str
 SerializerPorts = Mapping[str, int]
+Plugins = tuple[tuple[str, Any], ...]  # (name, what it is given), in the order of the file
 
 
 class WrongValue(Exception):
@@ -143,6 +144,21 @@ def _serializer_ports(value: Any) -> dict[str, int]:
     return ports
 
 
+def _plugins(value: Any) -> Plugins:
+    """Salt's form is a list of maps with one key; the same name may come more than once."""
+    if not isinstance(value, list | tuple):
+        raise WrongValue("a list of maps with one key each")
+    plugins: list[tuple[str, Any]] = []
+    for entry in value:
+        if isinstance(entry, Mapping):
+            plugins += [(str(name), given) for name, given in entry.items()]
+        elif isinstance(entry, tuple) and len(entry) == 2:
+            plugins.append(entry)
+        else:
+            raise WrongValue("a list of maps with one key each")
+    return tuple(plugins)
+
+
 _CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "bool": _bool,
     "int": _int,
@@ -154,4 +170,5 @@ _CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "Roots": _roots,
     "Serializer": _serializer,
     "SerializerPorts": _serializer_ports,
+    "Plugins": _plugins,
 }

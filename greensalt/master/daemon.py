@@ -36,6 +36,7 @@ from greensalt.master.fileserver.receive import Receiver
 from greensalt.master.fileserver.server import file_server
 from greensalt.master.jobs import Jobs
 from greensalt.master.masteropts import MasterOptions
+from greensalt.master.pillar import PillarService
 from greensalt.master.publishkey import PublishKey
 from greensalt.master.reqserver import ReqServer
 from greensalt.master.roster import MasterRoster
@@ -197,8 +198,9 @@ class Master:
             config.publish_signing_algorithm,
         )
         self.jobs = Jobs(config, self.store, self.bus, self.dispatch, self.roster, self.access)
+        self.pillars = PillarService(config)
         self.services = Services(
-            config, self.bus, self.cache, self.keys, self.sessions, self.roster
+            config, self.bus, self.cache, self.keys, self.sessions, self.roster, self.pillars
         )
         self.files = file_server(config)
         receiver = Receiver(

@@ -13,6 +13,7 @@ import gevent
 
 from greensalt.config import MasterConfig
 from greensalt.errors import MalformedMessage, TargetError
+from greensalt.master.pillar import PillarService
 from greensalt.master.sessions import Peer, Sessions
 from greensalt.store.keys import KeyStore
 from greensalt.store.minions import MinionCache
@@ -26,6 +27,7 @@ TARGET_MOST_CHARS = 4096  # of a target that a minion sends
 TAG_MOST_CHARS = 1024  # of an event of a minion
 MINE_FUNCTIONS_MOST = 100  # in one question
 EVENTS_AT_ONCE = 50  # fired before others have their turn
+ENVIRONMENT_MOST_CHARS = 255
 
 
 class Services:
@@ -39,8 +41,10 @@ class Services:
         keys: KeyStore,
         sessions: Sessions,
         roster: Roster,
+        pillars: PillarService,
     ) -> None:
         self._config = config
+        self._pillars = pillars
         self._bus = bus
         self._cache = cache
         self._keys = keys
@@ -53,11 +57,18 @@ class Services:
         grains = load.get("grains")
         if not isinstance(grains, dict):
             raise MalformedMessage(f"{peer.id}: a pillar request without grains")
-        pillar: dict[str, Any] = {}
-        if isinstance(load.get("pillar_override"), dict):
-            pillar.update(load["pillar_override"])
+        # Whose pillar it is says the session, never the load: `ext` (CVE-2025-22237) is ignored.
+        grains = {**grains, "id": peer.id}
+        override = load.get("pillar_override")
+        pillar = self._pillars.pillar(
+            peer.id,
+            grains,
+            saltenv=_environment(peer.id, load.get("saltenv")),
+            pillarenv=_environment(peer.id, load.get("pillarenv")),
+            override=override if isinstance(override, dict) else None,
+        )
         if self._config.minion_data_cache:
-            self._cache.put_grains(peer.id, {**grains, "id": peer.id}, pillar)
+            self._cache.put_grains(peer.id, grains, pillar)
             self._bus.fire(tags.minion_refresh(peer.id), {"Minion data cache refresh": peer.id})
         return pillar
 
@@ -170,6 +181,13 @@ class KnownFacts:
         self.id = minion_id
         self.grains: Mapping[str, Any] = roster.grains(minion_id) or {}
         self.pillar: Mapping[str, Any] = roster.pillar(minion_id) or {}
+
+
+def _environment(minion_id: str, value: Any) -> str | None:
+    """The name of an environment in a request; it may be missing."""
+    if value is None or (isinstance(value, str) and len(value) <= ENVIRONMENT_MOST_CHARS):
+        return value or None
+    raise MalformedMessage(f"{minion_id}: the name of an environment is none: {value!r:.100}")
 
 
 def _as_dict(data: Any) -> dict[str, Any]:

@@ -20,12 +20,13 @@ from greensalt.master.fileserver.index import Index
 from greensalt.master.fileserver.roots import Roots
 from greensalt.master.fileserver.server import FileServer
 from greensalt.master.sessions import Peer
+from greensalt.serializers import MSGPACK
 from greensalt.wire.dialect import unpack
 from tests._peer import key
 from tests.master._files import make_tree
 
 BOX = Crypticle(generate_key_string())
-PEER = Peer("m1", "0" * 32, key().public, BOX, "OAEP-SHA1", "PKCS1v15-SHA1")
+PEER = Peer("m1", "0" * 32, key().public, BOX, "OAEP-SHA1", "PKCS1v15-SHA1", MSGPACK)
 
 
 def settle(*roots: Path) -> None:

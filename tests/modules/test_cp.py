@@ -19,6 +19,7 @@ from greensalt.master.fileserver.receive import Receiver
 from greensalt.master.fileserver.server import file_server
 from greensalt.master.sessions import Peer
 from greensalt.minion.files import as_bytes, parse_url
+from greensalt.serializers import MSGPACK
 from greensalt.wire.dialect import pack, unpack
 from tests._calls import Caller
 from tests._peer import key
@@ -44,7 +45,9 @@ class MasterFiles:
         )
         self.receiver = Receiver(root / "cache", enabled=True, most_bytes=1 << 20)
         box = Crypticle(generate_key_string())
-        self.peer = Peer("mouse", "0" * 32, key().public, box, "OAEP-SHA1", "PKCS1v15-SHA1")
+        self.peer = Peer(
+            "mouse", "0" * 32, key().public, box, "OAEP-SHA1", "PKCS1v15-SHA1", MSGPACK
+        )
 
     def request(self, load: dict[str, Any]) -> Any:
         self.requests.append(load)
