@@ -85,7 +85,7 @@ class Run:
         environment = self.environment
         environment.shape_class = None
         if model == "ramp":
-            ramp = Ramp(self._options)
+            ramp = Ramp(self._options, lambda: not self.is_starting)
             ramp.runner = environment.runner
             environment.shape_class = ramp
 
@@ -101,7 +101,8 @@ class Run:
         except GreensaltError as error:
             log.error("the run can't start: %s", error)
             self.error = str(error)
-        self._is_fresh = self.is_starting = False
+        finally:  # also when somebody stops the run while it starts
+            self._is_fresh = self.is_starting = False
         if self.environment.shape_class is not None:
             self.environment.shape_class.reset_time()
         if self.is_worker:
@@ -111,6 +112,7 @@ class Run:
 
     def stop(self) -> None:
         """The users have stopped; the workers' own may go on for a moment, and need the site."""
+        self.is_starting = False
         self.links.close()
         if isinstance(self.environment.runner, MasterRunner):
             if not self._options.headless:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from argparse import Namespace
+from collections.abc import Callable
 
 from locust import LoadTestShape
 
@@ -24,15 +25,18 @@ class Ramp(LoadTestShape):
     abstract = True
     use_common_options = True
 
-    def __init__(self, options: Namespace) -> None:
+    def __init__(self, options: Namespace, is_up: Callable[[], bool]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         # Read at each tick: the web UI writes its form there once the shape is chosen.
         self._options = options
+        self._is_up = is_up
         self.steps: list[Step] = []
         self._before = (0, 0.0)
 
     def tick(self) -> tuple[int, float] | None:
         step_users, step_s = int(self._options.step_users), float(self._options.step_time)
+        if not self._is_up():  # the master is starting; another number would end that
+            self.start_time = time.perf_counter()
         number = int((time.perf_counter() - self.start_time) // step_s)
         most = int(self._options.num_users or 1)
         if number > len(self.steps):

@@ -1,9 +1,9 @@
-"""The tab "Serializers" of locust's web UI: a table of its own, and charts below it.
+"""The tab "Serializers" of locust's web UI: a table of its own, and charts above it.
 
 Locust's documented ways to extend its UI: a Flask blueprint, `extended_tabs` and `extended_tables`
 in the template arguments, `extended_stats` in the answer that the page asks for every other second.
-They can show tables; the charts are drawn by a script of ours, in an element of ours beside the
-application's.
+They can show tables; the charts are drawn by a script of ours in an element of ours, which the
+application does not know and so leaves alone.
 """
 
 from __future__ import annotations
@@ -74,7 +74,6 @@ def install(web_ui: WebUI, run: Run) -> None:
             if response.get_json()["success"] and run.environment.runner is not None:
                 run.is_starting = run.environment.runner.state in (STATE_INIT, STATE_STOPPED)
         elif request.endpoint == "locust.index" and response.mimetype == "text/html":
-            # Below locust's own element: React doesn't know it, and so leaves it alone.
             base = request.path.rstrip("/")
             ours = f'<div id="greensalt"></div><script src="{base}/greensalt/charts.js"></script>'
             page = response.get_data(as_text=True)

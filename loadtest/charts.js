@@ -1,5 +1,5 @@
 // The charts of the tab "Serializers": hand-drawn SVG, no library, nothing from another host.
-// The page's own script shows a table in that tab; the charts stand below it, outside its element.
+// The page's own script shows a table in that tab; the charts stand above it.
 "use strict";
 (() => {
   const TAB = "serializers";
@@ -119,7 +119,22 @@
     root.replaceChildren(page);
   }
 
+  // Right below the tabs, above the table, which is long. When the page leaves the tabs and takes
+  // their container away, the element is still ours and goes back to the end of the page.
+  function place() {
+    const tabs = document.querySelector("[role=tablist]");
+    const container = tabs && tabs.closest(".MuiContainer-root");
+    if (!container) {
+      if (root.parentElement !== document.body) document.body.append(root);
+    } else if (root.parentElement !== container) {
+      let bar = tabs;
+      while (bar.parentElement !== container) bar = bar.parentElement;
+      bar.after(root);
+    }
+  }
+
   async function refresh() {
+    place();
     const shown = new URLSearchParams(location.search).get("tab") === TAB;
     root.style.display = shown ? "block" : "none";
     if (!shown) return;
@@ -127,6 +142,6 @@
     if (answer.ok) draw(await answer.json());
   }
 
-  root.style.cssText = "display: none; max-width: 1100px; margin: 0 auto 4em; padding: 0 1.5em; font-family: sans-serif";
+  root.style.cssText = "display: none; max-width: 1100px; margin: 0 auto 2em; font-family: sans-serif";
   setInterval(() => refresh().catch((error) => console.warn("charts:", error)), PERIOD_MS);
 })();
