@@ -15,6 +15,7 @@ from tests._daemons import (
     NEWEST,
     STOCK_VERSIONS,
     GreensaltMaster,
+    GreensaltMinion,
     Master,
     StockMaster,
     StockMinion,
@@ -171,3 +172,18 @@ def test_a_second_run_changes_nothing(green: Site, version: str) -> None:
     states = green.ask(version, "state.apply", "web")
     assert not any(result["changes"] for result in states.values())
     assert made(green.where(version)) == before
+
+
+def test_a_greensalt_minion_uses_a_stock_master_s_files(sites: dict[str, Site]) -> None:
+    stock = sites["stock"]
+    with GreensaltMinion(stock.srv.parent, "own", stock.master.ret_port) as minion:
+        copy, kept = minion.dir.resolve() / "copy", stock.master.cache_dir / "minions/own/files"
+        jobs = {
+            ("cp.get_file", "salt://large.bin", str(copy)): str(copy),
+            ("cp.get_file_str", "salt://web/files/data.yaml"): "port: 8080\n",
+            ("cp.push", str(copy)): True,
+        }
+        for job, answer in jobs.items():
+            assert stock.master.ask("own", *job) == {"own": answer}
+        wanted = sha256(stock.srv / "large.bin")
+        assert sha256(copy) == sha256(kept / str(copy)[1:]) == wanted
