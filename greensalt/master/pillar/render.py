@@ -18,17 +18,21 @@ log = logging.getLogger(__name__)
 
 RENDERERS: Final = ("jinja", "yaml", "json")
 KEPT_TEXTS: Final = 4000
-KEPT_DATA: Final = 2000
-MOST_KEPT_CHARS: Final = 64_000  # of one rendered text
+KEPT_TEXT_CHARS: Final = 32 << 20
+KEPT_DATA: Final = 1000
+MOST_KEPT_CHARS: Final = 16_000  # of one rendered text
 
 V = TypeVar("V")
 
 
 class Recent(Generic[V]):
-    """The most recently used values, for many threads."""
+    """The most recently used values, for many threads: so many, and of so many bytes."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, most_bytes: int = 1 << 30) -> None:
         self._most = most
+        self._most_bytes = most_bytes
+        self._bytes = 0
+        self._sizes: dict[Any, int] = {}
         self._values: OrderedDict[Any, V] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -39,16 +43,23 @@ class Recent(Generic[V]):
                 self._values.move_to_end(key)
             return value
 
-    def put(self, key: Any, value: V) -> None:
+    def put(self, key: Any, value: V, size: int = 0) -> None:
+        """Keep a value of so many bytes; others may have to go for it."""
         with self._lock:
+            self._remove(key)
             self._values[key] = value
-            self._values.move_to_end(key)
-            while len(self._values) > self._most:
-                self._values.popitem(last=False)
+            self._sizes[key] = size
+            self._bytes += size
+            while len(self._values) > self._most or self._bytes > self._most_bytes:
+                self._remove(next(iter(self._values)))
 
     def drop(self, key: Any) -> None:
         with self._lock:
-            self._values.pop(key, None)
+            self._remove(key)
+
+    def _remove(self, key: Any) -> None:
+        if self._values.pop(key, None) is not None:
+            self._bytes -= self._sizes.pop(key)
 
 
 class Renderer:
@@ -60,7 +71,7 @@ class Renderer:
     def __init__(self, templates: Templates, default: str) -> None:
         self._templates = templates
         self._default = check_pipe(default)
-        self._texts: Recent[tuple[Stamp, str]] = Recent(KEPT_TEXTS)
+        self._texts: Recent[tuple[Stamp, str]] = Recent(KEPT_TEXTS, KEPT_TEXT_CHARS)
         self._data: Recent[tuple[Any]] = Recent(KEPT_DATA)
 
     def render(self, tree: Tree, saltenv: str, source: Source, context: Mapping[str, Any]) -> Any:
@@ -84,7 +95,7 @@ class Renderer:
         if known is not None and known[0] == source.stamp:
             return known[1]
         text = read_text(source)
-        self._texts.put(source.path, (source.stamp, text))
+        self._texts.put(source.path, (source.stamp, text), len(text))
         return text
 
 

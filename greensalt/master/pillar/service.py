@@ -27,11 +27,12 @@ log = logging.getLogger(__name__)
 
 KEPT_PILLARS: Final = 20_000
 KEPT_STAMPS: Final = 4_000  # minions with the same files share them
+KEPT_BYTES: Final = 64 << 20  # of all pillars
 MOST_KEPT_BYTES: Final = 64 << 10  # of one pillar
 
 
 class _Kept(NamedTuple):
-    digest: bytes  # of the grains
+    digest: bytes  # of the grains and all else that was asked
     pillar: bytes
     stamps: tuple[tuple[str, Stamp | None], ...]
 
@@ -54,7 +55,7 @@ class PillarService:
             self._renderer = Renderer(templates, config.renderer)
         except PillarError as error:
             raise ConfigError(f"renderer: {error}") from error
-        self._kept: Recent[_Kept] = Recent(KEPT_PILLARS)
+        self._kept: Recent[_Kept] = Recent(KEPT_PILLARS, KEPT_BYTES)
         self._stamps: Recent[tuple[tuple[str, Stamp | None], ...]] = Recent(KEPT_STAMPS)
         self.hits = 0
         self.misses = 0
@@ -78,14 +79,15 @@ class PillarService:
     def compile(self, asked: Asked) -> dict[str, Any]:
         """The same in the calling thread. Blocks; never raises for what is in the files."""
         packed = pack_bin(asked.grains)
-        digest = hashlib.sha256(packed).digest()
-        key = (asked.id, asked.saltenv, asked.pillarenv, pack_bin(dict(asked.override)))
-        known = self._kept.get(key)
+        question = pack_bin([asked.saltenv, asked.pillarenv, dict(asked.override)])
+        digest = hashlib.sha256(packed).digest() + hashlib.sha256(question).digest()
+        # One for each minion: what it asks is its own choice, and shall cost no memory.
+        known = self._kept.get(asked.id)
         if known is not None and known.digest == digest and Stamps(known.stamps).still_hold():
             self.hits += 1
             return _dict(unpack_bin(known.pillar))
         self.misses += 1
-        self._kept.drop(key)
+        self._kept.drop(asked.id)
         try:
             # Templates may change their grains: they get their own.
             own = asked._replace(grains=unpack_bin(packed))
@@ -97,7 +99,7 @@ class PillarService:
             told = str(error) if known_error else "Please see master log for details."
             return {"_errors": [f"The pillar could not be compiled: {told}"]}
         if not self._plugins and len(result) <= MOST_KEPT_BYTES and stamps.are_settled():
-            self._kept.put(key, _Kept(digest, result, self._shared(stamps)))
+            self._kept.put(asked.id, _Kept(digest, result, self._shared(stamps)), len(result))
         return _dict(unpack_bin(result))
 
     def _shared(self, stamps: Stamps) -> tuple[tuple[str, Stamp | None], ...]:

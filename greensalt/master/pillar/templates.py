@@ -25,6 +25,7 @@ from greensalt.master.pillar.filters import FILTERS
 from greensalt.master.pillar.tree import Source, Tree, read_text
 
 MOST_TEMPLATES = 2000  # compiled ones that are kept, of one environment
+MOST_ENVIRONMENTS = 50  # with `__env__` their names are the minions' choice
 
 
 class Current(threading.local):
@@ -52,6 +53,8 @@ class Templates:
         """The text of a template by its path; raises PillarError, saying in which line."""
         environment = self._environments.get(saltenv)
         if environment is None:
+            if len(self._environments) >= MOST_ENVIRONMENTS:
+                self._environments.clear()
             environment = PillarJinja(
                 _Loader(self._current, saltenv), self._undefined, **self._blocks
             )

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from greensalt.master.pillar import Asked, PillarService
+from greensalt.master.pillar.render import Recent
 from tests.master.pillar._compiling import make_service, write_tree
 
 FILES = {
@@ -115,3 +116,15 @@ def test_what_can_not_be_sent_is_an_error(tmp_path: Path) -> None:
     assert pillar == {
         "_errors": ["The pillar could not be compiled: Please see master log for details."]
     }
+
+
+def test_what_is_kept_has_a_limit() -> None:
+    recent: Recent[str] = Recent(3, 10)
+    for key, size in (("a", 4), ("b", 4), ("a", 4), ("c", 4)):
+        recent.put(key, key, size)
+    assert [recent.get(key) for key in "abc"] == ["a", None, "c"]
+    recent.drop("a")
+    recent.drop("gone")
+    for key in "defg":
+        recent.put(key, key)
+    assert [recent.get(key) for key in "acdefg"] == [None, None, None, "e", "f", "g"]
