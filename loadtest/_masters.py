@@ -48,8 +48,7 @@ def start_greensalt(where: Path, codecs: list[str]) -> Running:
     _write(where, config)
     argv = [sys.executable, "-m", "greensalt", "master", "-c", str(where), "-l", "warning"]
     child = Child("greensalt master", argv, where / "log", _environment())
-    child.start()
-    child.wait_for(r" is ready: ", READY_S)
+    _start(child, r" is ready: ", 1, GRACE_S)
     return _running("greensalt", child, where, config, "zmq", GRACE_S)
 
 
@@ -65,9 +64,18 @@ def start_stock(where: Path) -> Running:
     config = {**_config(where), "worker_threads": 5}
     _write(where, config)
     child = Child("salt-master", [str(program), "-c", str(where), "-l", "info"], where / "log")
-    child.start()
-    child.wait_for("Worker binding to socket", READY_S, count=int(config["worker_threads"]))
+    _start(child, "Worker binding to socket", int(config["worker_threads"]), STOCK_GRACE_S)
     return _running("stock", child, where, config, "stream", STOCK_GRACE_S)
+
+
+def _start(child: Child, ready: str, count: int, grace_s: float) -> None:
+    """Start a master and wait for its line; stop it when that fails or is interrupted."""
+    child.start()
+    try:
+        child.wait_for(ready, READY_S, count=count)
+    except BaseException:
+        child.stop(grace_s)
+        raise
 
 
 def stop(master: Running) -> None:

@@ -173,9 +173,9 @@ class Run:
         self.environment.host = self.settings.target
 
     def _take_down(self) -> None:
-        site, self._site, self.lanes = self._site, None, []
-        if site is not None:
-            site.down()
+        if self._site is not None:
+            self._site.down()
+        self._site, self.lanes = None, []
 
 
 _runs: dict[int, Run] = {}
@@ -216,8 +216,8 @@ def _measured_shares(chosen: Settings) -> list[Share]:
     """What the parts of a return take, measured in a process of its own; takes about a second."""
     with _masters.scratch() as where:
         config, output = where / "shares.json", where / "shares.out"
-        wanted = {"codecs": chosen.codecs, "payloads": chosen.payloads, "output": str(output)}
-        config.write_text(json.dumps(wanted))
+        wanted = {"codecs": chosen.codecs, "payloads": chosen.payloads}
+        config.write_text(json.dumps({**wanted, "where": str(where), "output": str(output)}))
         child = _masters.python_child("shares", "loadtest._shares", config, where / "log")
         child.start()
         try:

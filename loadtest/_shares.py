@@ -1,10 +1,12 @@
 """Where the time of one return goes: `python -m loadtest._shares CONFIG`, a process of its own.
 
-CONFIG is a JSON file: codecs, payloads, output. For each serializer and payload the parts of a
-return are done in this process, alone, and timed: the serializer (the minion packs, the master
-unpacks), the encryption (seal and open), ZeroMQ (a request of that size to an echo, over TCP of
-this host), the store (the commit of the return, as the master does it). What a run measures beyond
-their sum is the rest: the master's and the minion's Python, and waiting.
+CONFIG is a JSON file: codecs, payloads, where (a directory for the store), output.
+
+For each serializer and payload the parts of a return are done in this process, alone, and timed:
+the serializer (the minion packs, the master unpacks), the encryption (seal and open), ZeroMQ (a
+request of that size to an echo, over TCP of this host), the store (the commit of the return, as the
+master does it). What a run measures beyond their sum is the rest: the master's and the minion's
+Python, and waiting.
 """
 
 from __future__ import annotations
@@ -12,7 +14,6 @@ from __future__ import annotations
 import json
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -135,8 +136,7 @@ class _Echo:
 
 def main() -> int:
     config = json.loads(Path(sys.argv[1]).read_text())
-    with tempfile.TemporaryDirectory(prefix="greensalt-load-") as where:
-        shares = measure(config["codecs"], config["payloads"], Path(where))
+    shares = measure(config["codecs"], config["payloads"], Path(config["where"]))
     Path(config["output"]).write_text(json.dumps(shares))
     return 0
 

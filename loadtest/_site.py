@@ -11,6 +11,7 @@ import json
 import logging
 import secrets
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -64,6 +65,7 @@ class Site:
         self._masters: list[_masters.Running] = []
         self._fleets: list[Child] = []
         self._is_down = False
+        self._ending = threading.Lock()
 
     def up(self) -> None:
         """Start everything; comes back when a job has run through every lane.
@@ -87,16 +89,20 @@ class Site:
         )
 
     def down(self) -> None:
-        """Stop the fleets, then the masters, and remove their files. More than once is fine."""
-        if self._is_down:
-            return
-        self._is_down = True
-        atexit.unregister(self.down)
-        for fleet in self._fleets:
-            fleet.stop()
-        for master in self._masters:
-            _masters.stop(master)
-        _masters.remove(self._where)
+        """Stop the fleets, then the masters, and remove their files.
+
+        More than once is fine; who comes while it goes on waits for its end.
+        """
+        with self._ending:
+            if self._is_down:
+                return
+            for fleet in self._fleets:
+                fleet.stop()
+            for master in self._masters:
+                _masters.stop(master)
+            _masters.remove(self._where)
+            self._is_down = True
+            atexit.unregister(self.down)
 
     # -- starting ----------------------------------------------------------------------------
 
