@@ -1,64 +1,30 @@
-"""The serializers that a run can compare, and the box of a session that speaks one of them.
-
-All that the load test knows of `greensalt.serializers` is here; without it there is msgpack.
-"""
+"""The serializers that a run can compare, and the box of a session that speaks one of them."""
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from functools import cache
-from typing import Any, Final, Protocol
+from typing import Any
 
 from greensalt.crypto.crypticle import Crypticle, new_nonce
 from greensalt.crypto.handshake import Accepted, SignInAttempt
 from greensalt.crypto.keypair import PrivateKey
 from greensalt.errors import ConfigError, SignInRefused
-from greensalt.wire.dialect import pack, unpack
+from greensalt.serializers import MSGPACK, Codec, find, names, served
 
-DEFAULT: Final = "msgpack"
+DEFAULT = MSGPACK.name
 """What every peer speaks, stock Salt included."""
 
-_REGISTRY: Final = "greensalt.serializers"
 
-
-class Box(Protocol):
-    """Seals and opens the loads of one session."""
-
-    def dumps(self, obj: object, nonce: str | None = None) -> bytes: ...
-
-    def loads(self, packet: bytes, nonce: str | None = None) -> Any: ...
-
-
-class Plain(Protocol):
-    """A serializer alone, without the encryption around it."""
-
-    def dumps(self, obj: Any) -> bytes: ...
-
-    def loads(self, data: bytes) -> Any: ...
-
-
-class _Msgpack:
-    def dumps(self, obj: Any) -> bytes:
-        return pack(obj)
-
-    def loads(self, data: bytes) -> Any:
-        return unpack(data)
-
-
-class _Chosen:
-    """A box whose loads are those of a codec of the registry."""
+class Box:
+    """Seals and opens the loads of one session, or of the publish port, in one serializer."""
 
     def __init__(self, name: str, key_string: str) -> None:
-        registry = _registry()
-        # Their signatures take a codec only where the registry exists.
-        self._crypticle: Any = Crypticle(key_string)
-        self._codec = registry.find(name)
-        self._codecs = registry.served([name])
+        self._crypticle = Crypticle(key_string)
+        self._codec = find(name)
+        self._codecs = served([name])
 
     def dumps(self, obj: object, nonce: str | None = None) -> bytes:
-        packet: bytes = self._crypticle.dumps(obj, nonce, self._codec)
-        return packet
+        return self._crypticle.dumps(obj, nonce, self._codec)
 
     def loads(self, packet: bytes, nonce: str | None = None) -> Any:
         return self._crypticle.loads(packet, nonce, self._codecs)
@@ -66,9 +32,8 @@ class _Chosen:
 
 def available() -> list[str]:
     """The names of all serializers whose libraries are here, the default one first."""
-    registry = _registry()
-    names = [DEFAULT] if registry is None else filter(_is_usable, registry.names())
-    return sorted(names, key=lambda name: (name != DEFAULT, name))
+    usable = filter(_is_usable, names())
+    return sorted(usable, key=lambda name: (name != DEFAULT, name))
 
 
 def check(name: str) -> str:
@@ -78,30 +43,20 @@ def check(name: str) -> str:
     return name
 
 
-def box(name: str, key_string: str) -> Box:
-    """The box of a session (or of the publish port) under a key string."""
-    return Crypticle(key_string) if name == DEFAULT else _Chosen(name, key_string)
-
-
-def plain(name: str) -> Plain:
-    """The serializer alone, to be measured."""
-    if name == DEFAULT:
-        return _Msgpack()
-    codec: Plain = _registry().find(name)
-    return codec
+def plain(name: str) -> Codec:
+    """The serializer alone, without the encryption around it, to be measured."""
+    return find(name)
 
 
 def attempt(minion_id: str, key: PrivateKey, name: str) -> SignInAttempt:
     """A sign-in that asks for a serializer; stock masters see nothing new for the default one."""
-    plain_one = SignInAttempt(minion_id, key, new_nonce(), b"")
-    wish: dict[str, Any] = {} if name == DEFAULT else {"serializer": name}
-    return plain_one._replace(**wish)
+    wish = None if name == DEFAULT else name
+    return SignInAttempt(minion_id, key, new_nonce(), b"", serializer=wish)
 
 
 def check_granted(accepted: Accepted, name: str) -> None:
     """Raises SignInRefused when the master does not serve the serializer that was asked for."""
-    granted = getattr(accepted, "serializer", None) or DEFAULT
-    if granted != name:
+    if (accepted.serializer or DEFAULT) != name:
         raise SignInRefused(
             f"the master does not serve {name}: its configuration must name it in `serializers`"
         )
@@ -110,14 +65,7 @@ def check_granted(accepted: Accepted, name: str) -> None:
 @cache
 def _is_usable(name: str) -> bool:
     try:
-        _registry().find(name)
+        find(name)
     except ConfigError:
         return False
     return True
-
-
-def _registry() -> Any:
-    """The registry of serializers, or None when this greensalt has the one only."""
-    if importlib.util.find_spec(_REGISTRY) is None:
-        return None
-    return importlib.import_module(_REGISTRY)

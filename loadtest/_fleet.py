@@ -51,6 +51,8 @@ SOCKETS_PER_MINION: Final = 4
 JOINING_AT_ONCE: Final = 16
 JOIN_S: Final = 60.0
 MASTER_ENDS_S: Final = 1.0
+CLEAN_UPS: Final = 10
+PARENT_ENDS_S: Final = 0.3
 KEPT_JOBS: Final = 5_000
 KEPT_FRAMES: Final = 128
 NEWCOMERS: Final = 64
@@ -211,7 +213,7 @@ def _opened(codec: str, accepted: Accepted, frame: bytes) -> dict[str, Any] | No
             publish.packet, publish.sig, algo
         ):
             return None
-        job = _codecs.box(codec, accepted.aes).loads(publish.packet)
+        job = _codecs.Box(codec, accepted.aes).loads(publish.packet)
     except GreensaltError as error:
         print(f"a publish for {codec} can't be read: {error}", flush=True)
         return None
@@ -226,21 +228,30 @@ def _allow_files(wanted: int) -> None:
 
 
 def _end(parent: int, where: Path) -> None:
-    """End at once; after a parent that was killed also clean up, since it can't."""
+    """End; after a parent that was killed also clean up, since it can't."""
+    # The signal comes when the parent's thread dies, which may be before the process is gone.
+    gevent.sleep(PARENT_ENDS_S)
     if os.getppid() != parent:
-        gevent.sleep(MASTER_ENDS_S)
-        shutil.rmtree(where, ignore_errors=True)
+        # The master ends, too, and may write its last file after we have removed the others.
+        for _ in range(CLEAN_UPS):
+            gevent.sleep(MASTER_ENDS_S)
+            shutil.rmtree(where, ignore_errors=True)
+            if not where.exists():
+                break
     os._exit(0)
 
 
 def main() -> int:
     config = json.loads(Path(sys.argv[1]).read_text())
-    gevent.signal_handler(signal.SIGTERM, _end, os.getppid(), Path(config["where"]))
+    parent, where = os.getppid(), Path(config["where"])
+    gevent.signal_handler(signal.SIGTERM, _end, parent, where)
     fleet = Fleet(config)
     try:
         fleet.join()
     except GreensaltError as error:
         print(f"the fleet can't join: {type(error).__name__}: {error}", flush=True)
+        if os.getppid() != parent:  # the master has ended with our parent, just before us
+            _end(parent, where)
         return 1
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(config["control"])

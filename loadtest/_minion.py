@@ -112,7 +112,7 @@ class Minion:
     def join(self) -> None:
         """Sign in and subscribe."""
         self._accepted = sign_in(self._place, self._channel, self.id, self.codec)
-        self._box = _codecs.box(self.codec, self._accepted.session)
+        self._box = _codecs.Box(self.codec, self._accepted.session)
         self._subscriber = Subscriber(
             self._place.context,
             identity=self.id,
