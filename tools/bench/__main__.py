@@ -37,21 +37,20 @@ IDLE_S = 10.0
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--minions", type=int, default=100, help="emulated minions (100)")
-    parser.add_argument("--rounds", type=int, default=20, help="jobs to all of them (20)")
+    parser.add_argument("--minions", type=int, default=250, help="emulated minions (250)")
+    parser.add_argument("--rounds", type=int, default=15, help="jobs to all of them (15)")
     parser.add_argument("--out", type=Path, help="write the table there, too")
     args = parser.parse_args()
-    rows: list[tuple[str, str, str, str]] = []
+    # Where this is set, a command would be compiled anew at each start.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     with short_dir() as where:
         ours = measure(where / "g", GreensaltMaster, GreensaltMinion, args)
     with short_dir() as where:
         stock = measure(where / "s", StockMaster, StockMinion, args)
-    for name in ours:
-        unit = name.rpartition(", ")[2]
-        rows.append(
-            (name, _figure(ours[name]), _figure(stock[name]), f"1/{stock[name] / ours[name]:.1f}")
-        )
-        assert unit
+    rows = [
+        (name, _figure(ours[name]), _figure(stock[name]), f"1/{stock[name] / ours[name]:.1f}")
+        for name in ours
+    ]
     table = _table(rows)
     print(table)
     if args.out:
