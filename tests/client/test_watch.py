@@ -385,4 +385,4 @@ def test_step_waits_no_longer_than_told(master: ScriptedMaster, bus: QueueBus) -
     watch = watch_of(master, bus)
     began = time.monotonic()
     assert watch.step(0.05) == []
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 0.5

@@ -62,7 +62,7 @@ def test_a_stranger_cant_stop_the_master_with_a_large_request(bench: Make, body:
     made.peer()
     with Lateness() as hub:
         assert made.anybody().send(body) in (BAD_LOAD, {"error": "Routing error"})
-    assert hub.worst_s < 2  # 5 s when it is built
+    assert hub.worst_s < 0.4
 
 
 def test_a_local_user_may_send_a_large_request(bench: Make) -> None:
@@ -89,7 +89,7 @@ def test_a_minion_may_return_much(bench: Make) -> None:
     jid = made.job("*")
     with Lateness() as hub:
         assert peer.returns(jid, ["x" * 1000] * 20_000) is None
-    assert hub.worst_s < 2
+    assert hub.worst_s < 0.5
     assert len(made.master.store.returns(jid)[0].ret) == 20_000
 
 
@@ -195,7 +195,7 @@ def test_a_crowd_of_strangers_does_not_delay_the_returns(bench: Make) -> None:
             assert member.returns(jid) is None
             slowest = max(slowest, time.monotonic() - begun)
         gevent.joinall(crowd, raise_error=True)
-        assert slowest < 3
+        assert slowest < 0.5
         assert len(answers) == 500
     # Those that were too many at once are told to come again.
     pending = len(made.master.keys.list()[State.PENDING])

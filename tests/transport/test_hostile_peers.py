@@ -106,14 +106,14 @@ def test_a_device_that_holds_back_does_not_spin(bench: Callable[..., Bench]) -> 
 def test_a_message_of_very_many_frames_stops_nobody(bench: Callable[..., Bench]) -> None:
     made = bench()
     with Wire(made.address).greet("DEALER") as wire, Lateness() as hub:
-        for _ in range(12):
+        for _ in range(4):
             wire.send(frame(b"x", MORE) * 100_000)
         wire.send(message(b"", b"end") + message(b"", b"next"))
         assert made.ask(b"well-behaved") == b"re:well-behaved"
         wait_for(lambda: made.device.malformed == 1)
         reply = message(b"", b"re:next")
         assert wire.read(len(reply)) == reply
-    assert hub.worst_s < 1  # more than 2 when it is read at once
+    assert hub.worst_s < 0.3  # 0.8 when it is read at once
 
 
 def test_who_does_not_read_replies_does_not_fill_the_memory(bench: Callable[..., Bench]) -> None:
@@ -250,8 +250,8 @@ def test_a_stop_in_the_middle_of_load_answers_what_was_accepted(
     clients = [gevent.spawn(load, name) for name in range(40)]
     wait_for(lambda: len(answered) > 100)
     begun = time.monotonic()
-    assert made.device.stop(5.0) == 0
-    assert time.monotonic() - begun < 1.5
+    assert made.device.stop(1.0) == 0
+    assert time.monotonic() - begun < 0.5
     gevent.sleep(0.2)
     gevent.killall(clients)
     assert sorted(answered) == sorted(handled)
