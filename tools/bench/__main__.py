@@ -9,10 +9,7 @@ the figures of two different runs.
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -20,16 +17,16 @@ from pathlib import Path
 from typing import Any
 
 from tests._daemons import (
-    GreensaltMaster,
     GreensaltMinion,
     Master,
     Minion,
-    StockMaster,
     StockMinion,
     short_dir,
 )
 from tests._peer import Peer
 from tools.bench import fleet, processes
+from tools.bench.masters import KINDS, settle
+from tools.bench.report import write
 
 CLI_RUNS = 15
 IDLE_S = 10.0
@@ -39,22 +36,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minions", type=int, default=250, help="emulated minions (250)")
     parser.add_argument("--rounds", type=int, default=15, help="jobs to all of them (15)")
-    parser.add_argument("--out", type=Path, help="write the table there, too")
+    parser.add_argument("--out", type=Path, help="write the figures there as JSON")
     args = parser.parse_args()
-    # Where this is set, a command would be compiled anew at each start.
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    settle()
     with short_dir() as where:
-        ours = measure(where / "g", GreensaltMaster, GreensaltMinion, args)
+        ours = measure(where / "g", KINDS["greensalt"], GreensaltMinion, args)
     with short_dir() as where:
-        stock = measure(where / "s", StockMaster, StockMinion, args)
-    rows = [
-        (name, _figure(ours[name]), _figure(stock[name]), f"1/{stock[name] / ours[name]:.1f}")
-        for name in ours
-    ]
-    table = _table(rows)
-    print(table)
-    if args.out:
-        args.out.write_text(table)
+        stock = measure(where / "s", KINDS["stock"], StockMinion, args)
+    write("One minion, and a small fleet", {"greensalt": ours, "stock": stock}, args.out)
     return 0
 
 
@@ -113,34 +102,6 @@ def _timed(call: Callable[[], Any]) -> float:
     began = time.perf_counter()
     call()
     return time.perf_counter() - began
-
-
-def _figure(value: float) -> str:
-    return f"{value:.3g}" if value < 100 else f"{value:.0f}"
-
-
-def _table(rows: list[tuple[str, str, str, str]]) -> str:
-    model = next(
-        (
-            line.partition(":")[2].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if line.startswith("model name")
-        ),
-        platform.processor(),
-    )
-    head = (
-        f"{os.cpu_count()} x {model}, Linux {platform.release()}, Python"
-        f" {platform.python_version()}; stock Salt {StockMaster.version}; commit {_commit()}\n\n"
-        "| figure | greensalt | stock Salt | ratio |\n|---|---|---|---|\n"
-    )
-    return head + "".join(f"| {' | '.join(row)} |\n" for row in rows)
-
-
-def _commit() -> str:
-    done = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], check=False, capture_output=True, text=True
-    )
-    return done.stdout.strip() or "unknown"
 
 
 if __name__ == "__main__":
