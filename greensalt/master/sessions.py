@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from greensalt.crypto.crypticle import Crypticle
 from greensalt.crypto.handshake import check_tok
-from greensalt.crypto.keypair import PublicKey
+from greensalt.crypto.keypair import PublicKey, public_key
 from greensalt.errors import AuthenticationError, CryptoError, ProtocolError
 from greensalt.green import offload
 from greensalt.master.codecs import ServedCodecs
@@ -129,7 +129,7 @@ class Sessions:
             raise AuthenticationError(f"{minion_id}: the load speaks for {load.get('id')!r}")
         nonce = check_nonce(load.pop("nonce", None))
         self._check_age(minion_id, load.pop("ts", None))
-        public_key = self._check_tok(minion_id, session, load.pop("tok", None))
+        key = self._check_tok(minion_id, session, load.pop("tok", None))
         if self._replays is not None and not self._replays.first_time(minion_id, nonce):
             raise AuthenticationError(f"{minion_id}: this request was sent before")
         self.last_seen[minion_id] = time.time()
@@ -137,7 +137,7 @@ class Sessions:
         peer = Peer(
             id=minion_id,
             nonce=nonce,
-            public_key=public_key,
+            public_key=key,
             crypticle=session.crypticle,
             enc_algo=request.enc_algo,
             sig_algo=request.sig_algo,
@@ -186,11 +186,11 @@ class Sessions:
         if pem is None:
             self.forget(minion_id)
             raise AuthenticationError(f"{minion_id}: its key is not accepted")
-        public_key = offload(_verified, pem, tok)
-        if public_key is None:
+        key = offload(_verified, pem, tok)
+        if key is None:
             raise AuthenticationError(f"{minion_id}: tok does not match its accepted key")
-        session.public_key, session.key_file, session.tok = public_key, key_file, tok
-        return public_key
+        session.public_key, session.key_file, session.tok = key, key_file, tok
+        return key
 
     def _accepted_key_file(self, minion_id: str, session: Session) -> tuple[int, ...]:
         try:
@@ -210,7 +210,7 @@ def _opened(crypticle: Crypticle, packet: bytes, codecs: Codecs) -> tuple[Codec,
 
 def _verified(pem: str, tok: bytes) -> PublicKey | None:
     try:
-        key = PublicKey.from_pem(pem)
+        key = public_key(pem)
         return key if check_tok(key, tok) else None
     except (CryptoError, ProtocolError):
         return None

@@ -31,7 +31,7 @@ from greensalt.crypto.handshake import (
     read_sign_in,
     state_reply,
 )
-from greensalt.crypto.keypair import PrivateKey, PublicKey
+from greensalt.crypto.keypair import PrivateKey, public_key
 from greensalt.errors import BadKey, ConfigError, ProtocolError
 from greensalt.green import offload
 from greensalt.master.codecs import ServedCodecs
@@ -203,7 +203,7 @@ class SignIn:
     def _is_usable(self, request: SignInRequest) -> bool:
         try:
             with self._strangers.turn():
-                offload(PublicKey.from_pem, request.pub)
+                offload(public_key, request.pub)
         except BadKey as error:
             log.warning("%s presents a key that can't be used: %s", request.id, error)
             return False

@@ -2,7 +2,7 @@
 
 Each has a subscription and (unless told otherwise) a request connection of its own, signs in by the
 real handshake, opens what is published, and returns `True` to any job under its own session key;
-nothing more, so that what is measured is the master. All share one key pair, which no master minds.
+nothing more, so that what is measured is the master.
 
 It takes JSON lines on stdin and gives one line for each on stdout:
 
@@ -18,12 +18,15 @@ It takes JSON lines on stdin and gives one line for each on stdout:
 from __future__ import annotations
 
 import json
+import math
 import resource
 import sys
 import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
+
+from Crypto.PublicKey import RSA
 
 from greensalt.crypto.crypticle import Crypticle, new_nonce
 from greensalt.crypto.handshake import (
@@ -49,7 +52,36 @@ from tools.bench.zmtp import MORE, Connection, Loop, frame
 DELIMITER = frame(b"", MORE)  # the empty frame with which a REQ begins
 SIGNING_IN = 32  # at once
 RECONNECT_S = 0.2
+FIRST_EXPONENT = 65537
 ALL = frame(b"\x01")  # the subscription to everything
+
+
+class Keys:
+    """A key pair for each minion, all of one modulus and of different exponents.
+
+    A fleet of them would take minutes to make. No master sees that they are related, and none can
+    remember one minion's key for another.
+    """
+
+    def __init__(self) -> None:
+        self._rsa = RSA.generate(2048)
+        self._exponent = FIRST_EXPONENT
+        self._known: dict[str, PrivateKey] = {}
+
+    def of(self, minion_id: str) -> PrivateKey:
+        """The key pair of a minion, which stays the same."""
+        if minion_id not in self._known:
+            self._known[minion_id] = self._make()
+        return self._known[minion_id]
+
+    def _make(self) -> PrivateKey:
+        p, q = int(self._rsa.p), int(self._rsa.q)
+        while math.gcd(self._exponent, (p - 1) * (q - 1)) != 1:
+            self._exponent += 2
+        exponent, self._exponent = self._exponent, self._exponent + 2
+        secret = pow(exponent, -1, math.lcm(p - 1, q - 1))
+        parts = (int(self._rsa.n), exponent, secret, p, q)
+        return PrivateKey(RSA.construct(parts, consistency_check=False))
 
 
 class Link:
@@ -106,12 +138,13 @@ class Minion:
 
     def __init__(self, swarm: Swarm, minion_id: str, link: Link) -> None:
         self.id, self._swarm, self._link = minion_id, swarm, link
+        self._key = swarm.keys.of(minion_id)
+        self._tok = tok(self._key)
         self.accepted: Accepted | None = None
         self._sub: Connection | None = None
 
     def sign_in(self, done: Any) -> None:
-        swarm = self._swarm
-        attempt = SignInAttempt(self.id, swarm.key, new_nonce(), b"a secret of the swarm")
+        attempt = SignInAttempt(self.id, self._key, new_nonce(), b"a secret of the swarm")
         began = time.perf_counter()
 
         def answered(reply: bytes) -> None:
@@ -159,7 +192,7 @@ class Minion:
             "success": True,
             "nonce": new_nonce(),
             "ts": int(time.time()),
-            "tok": self._swarm.tok,
+            "tok": self._tok,
         }
         body = encrypted_request(
             self.id, self._session.dumps(load), DEFAULT_ENC_ALGO, DEFAULT_SIG_ALGO
@@ -173,8 +206,7 @@ class Swarm:
 
     def __init__(self) -> None:
         self.loop = Loop()
-        self.key = PrivateKey.generate()
-        self.tok = tok(self.key)
+        self.keys = Keys()
         self.minions: list[Minion] = []
         self.reconnects = self.sign_ins = 0
         self._jobs: dict[str, list[tuple[float, float]]] = {}

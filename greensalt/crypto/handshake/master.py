@@ -8,10 +8,10 @@ from typing import Any, Final, Literal, NamedTuple
 from greensalt.crypto.handshake.proofs import key_hash
 from greensalt.crypto.keypair import (
     PrivateKey,
-    PublicKey,
     check_enc_algo,
     check_sig_algo,
     clean_pem,
+    public_key,
 )
 from greensalt.errors import CryptoError, InvalidMinionId, MalformedMessage, UnsupportedAlgorithm
 from greensalt.wire.dialect import pack
@@ -133,7 +133,7 @@ def accepted_reply(
     minion's wish, and ``publish_port`` then is that codec's. Raises BadKey when the
     minion's key can't be read, CryptoError when it is too small. About 3-5 ms of CPU.
     """
-    minion_key = PublicKey.from_pem(request.pub)
+    minion_key = public_key(request.pub)
     algo = request.enc_algo
     reply: dict[str, object] = {
         "enc": "pub",
