@@ -23,7 +23,7 @@ from greensalt.errors import (
     UnknownJob,
     Unstorable,
 )
-from greensalt.master.access import Access, functions_of
+from greensalt.master.access import Access, Caller, functions_of
 from greensalt.master.dispatch import Dispatch
 from greensalt.master.sessions import Peer
 from greensalt.store.jobs import Job, JobStore, Return
@@ -74,12 +74,12 @@ class Jobs:
     def publish(self, load: dict[str, Any]) -> dict[str, Any]:
         """The clear command `publish`: {enc, load: {jid, minions, missing}} or {error: ...}."""
         try:
-            user = self._access.authenticate(load)
+            caller = self._access.authenticate(load)
             functions_of(load)
             expectation = self._expect(load)
-            self._access.authorize(user, load, self._widest(user, load, expectation))
-            self._check_jid(user, load)
-            return {"enc": "clear", "load": self._publish(user, load, expectation)}
+            self._access.authorize(caller, load, self._widest(caller, load, expectation))
+            self._check_jid(caller, load)
+            return {"enc": "clear", "load": self._publish(caller.name, load, expectation)}
         except AuthenticationError as error:  # from anybody: the bus must not hear of it
             return error_reply(error)
         except AuthorizationError as error:
@@ -100,13 +100,13 @@ class Jobs:
         )
 
     def _widest(
-        self, user: str, load: Mapping[str, Any], expectation: Expectation
+        self, caller: Caller, load: Mapping[str, Any], expectation: Expectation
     ) -> Sequence[str]:
         """Everybody whom the target could reach: a minion knows its grains better than the cache.
 
         Who is bound by a list of targets must have the right for all of them.
         """
-        if self._access.is_unbound(user):
+        if caller.is_unbound:
             return expectation.minions
         return self._expect(load, widest=True).minions
 
@@ -141,7 +141,7 @@ class Jobs:
         self.send(self._publish_load(user, jid, load), minions)
         return {"jid": jid, "minions": minions, "missing": missing}
 
-    def _check_jid(self, user: str, load: Mapping[str, Any]) -> None:
+    def _check_jid(self, caller: Caller, load: Mapping[str, Any]) -> None:
         """A jid that the client made must be one, and not that of another job."""
         jid = load.get("jid")
         if jid in ("", None):
@@ -149,7 +149,7 @@ class Jobs:
         if not is_jid(jid):
             raise AuthorizationError(f"{jid!r} is not a job id")
         known = self._find(str(jid))
-        if known is not None and not self._access.sees_job_of(user, known.user):
+        if known is not None and not self._may_see(caller, known):
             raise AuthorizationError(f"job {jid} belongs to {known.user}")
         if known is not None and (known.fun, known.arg) != (load["fun"], load.get("arg", [])):
             raise AuthorizationError(f"{jid} is the id of another job")
@@ -166,7 +166,7 @@ class Jobs:
             user=user,
             minions=minions,
             missing=missing,
-            load={**{key: load[key] for key in load if key != "key"}, "jid": jid, "user": user},
+            load={**load, "jid": jid, "user": user},
             started=time.time(),
         )
 
@@ -315,12 +315,12 @@ class Jobs:
     def follow(self, load: dict[str, Any]) -> dict[str, Any]:
         """The clear command `follow_job`: the returns of a job after a cursor (12)."""
         try:
-            user = self._access.authenticate(load)
+            caller = self._access.authenticate(load)
             jid, after = load.get("jid"), load.get("after", 0)
             if not is_jid(jid) or not isinstance(after, int):
                 raise AuthorizationError(f"{jid!r} is not a job id")
             job = self._store.job(str(jid))
-            if job is not None and not self._access.sees_job_of(user, job.user):
+            if job is not None and not self._may_see(caller, job):
                 raise AuthorizationError(f"job {jid} belongs to {job.user}")
         except (AuthenticationError, AuthorizationError, StoreError) as error:
             return error_reply(error)
@@ -336,6 +336,9 @@ class Jobs:
                 "more": bool(rows) and bool(self._store.returns(str(jid), rows[-1].seq, limit=1)),
             },
         }
+
+    def _may_see(self, caller: Caller, job: Job) -> bool:
+        return self._access.sees_job_of(caller, job.user, str(job.load.get("eauth") or ""))
 
     def _returns(self, jid: str, after: int) -> list[Return]:
         return self._store.returns(jid, after, FOLLOW_ROWS, FOLLOW_BYTES)
