@@ -8,9 +8,9 @@ from typing import Any
 
 from greensalt.config.minion import MinionConfig
 from greensalt.errors import CommandExecutionError
+from greensalt.functions.loader import Loader
 from greensalt.minion.context import Context
 from greensalt.minion.execution import Outcome, execute
-from greensalt.minion.loader import Loader
 
 JID = "20260102030405060708"
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from greensalt.errors import CommandExecutionError, SaltInvocationError
-from greensalt.minion.threads import Home
+from greensalt.functions.threads import Home
 
 if TYPE_CHECKING:
     from greensalt.config import MinionConfig
-    from greensalt.minion.functions import LoadedFunction
-    from greensalt.minion.loader import Loader
+    from greensalt.functions.function import LoadedFunction
+    from greensalt.functions.loader import Loader
 
 
 class JobRegistry(Protocol):

@@ -32,6 +32,7 @@ from greensalt.errors import (
     SignInRefused,
     TransportError,
 )
+from greensalt.functions.loader import Loader
 from greensalt.green import Backoff, Crew, offload
 from greensalt.green.watchdog import Watchdog
 from greensalt.minion.bus import MinionBus
@@ -40,7 +41,6 @@ from greensalt.minion.execution import execute
 from greensalt.minion.executor import Executor
 from greensalt.minion.inbox import Inbox
 from greensalt.minion.link import Link
-from greensalt.minion.loader import Loader
 from greensalt.minion.outbox import Outbox
 from greensalt.minion.session import MasterSession
 from greensalt.minion.uplink import Uplink

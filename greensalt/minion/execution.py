@@ -18,12 +18,12 @@ from greensalt.errors import (
     GreensaltError,
     SaltInvocationError,
 )
-from greensalt.minion.arguments import condition
+from greensalt.functions.arguments import condition
+from greensalt.functions.docs import docs_of
+from greensalt.functions.function import LoadedFunction
+from greensalt.functions.loader import Loader
+from greensalt.functions.results import sendable
 from greensalt.minion.context import Context
-from greensalt.minion.docs import docs_of
-from greensalt.minion.functions import LoadedFunction
-from greensalt.minion.loader import Loader
-from greensalt.minion.results import sendable
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,12 @@ ALWAYS_ALLOWED: Final = "saltutil.refresh_pillar"
 # is no Exception, and sys.exit() in somebody's module must not end the minion.
 ANYTHING: Final = (Exception, SystemExit, gevent.Timeout)
 # Frames between the executor and the function, which a traceback need not show.
-OWN_FILES: Final = ("/greensalt/minion/", "/gevent/", "/concurrent/futures/")
+OWN_FILES: Final = (
+    "/greensalt/minion/",
+    "/greensalt/functions/",
+    "/gevent/",
+    "/concurrent/futures/",
+)
 
 
 class Outcome(NamedTuple):

@@ -11,10 +11,10 @@ from typing import Any
 
 from greensalt.config import MinionConfig
 from greensalt.errors import GreensaltError
+from greensalt.functions.loader import Loader
 from greensalt.green import offload
 from greensalt.minion.bus import Handler
 from greensalt.minion.grains import core_grains
-from greensalt.minion.loader import Loader
 from greensalt.minion.session import MasterSession
 
 log = logging.getLogger(__name__)

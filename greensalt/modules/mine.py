@@ -6,7 +6,7 @@ import copy
 import logging
 from typing import Any, Final
 
-from greensalt.minion.arguments import without_pub
+from greensalt.functions.arguments import without_pub
 from greensalt.minion.context import Context
 from greensalt.modules._data import traverse
 

@@ -7,7 +7,7 @@ import signal
 from typing import Any
 
 from greensalt.errors import GreensaltError, SaltInvocationError
-from greensalt.minion.arguments import without_pub
+from greensalt.functions.arguments import without_pub
 from greensalt.minion.context import Context
 
 GREEN = True

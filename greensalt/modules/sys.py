@@ -5,8 +5,8 @@ from __future__ import annotations
 import fnmatch
 from typing import Any
 
+from greensalt.functions.docs import docs_of
 from greensalt.minion.context import Context
-from greensalt.minion.docs import docs_of
 
 # Listing functions imports all modules, so these run beside the hub: no GREEN.
 

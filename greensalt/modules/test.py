@@ -15,8 +15,8 @@ import gevent
 import greensalt
 from greensalt import errors
 from greensalt.errors import CommandExecutionError
+from greensalt.functions.arguments import without_pub
 from greensalt.green import offload
-from greensalt.minion.arguments import without_pub
 from greensalt.minion.context import Context
 from greensalt.modules import _numbers, _versions
 from greensalt.modules.config import option

@@ -9,7 +9,7 @@ from typing import Any
 import gevent
 import pytest
 
-from greensalt.minion.results import sendable
+from greensalt.functions.results import sendable
 from greensalt.wire.dialect import pack, unpack
 from tests._calls import JID, Caller
 

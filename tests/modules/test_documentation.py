@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from greensalt.minion.loader import Loader
+from greensalt.functions.loader import Loader
 from tests._calls import Caller
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "modules.md"

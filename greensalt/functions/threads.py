@@ -1,7 +1,7 @@
 """Native threads for functions that may block, and the way back to the hub.
 
 Modules get a pool of their own: a user's function that hangs for an hour must not take the threads
-that keys, names and files of the minion itself need.
+that keys, names and files of the daemon itself need.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class _Errand:
 
 
 class Home:
-    """The hub that a minion lives on, and native threads beside it. Make it on that hub.
+    """The hub that a daemon lives on, and native threads beside it. Make it on that hub.
 
     `run(fn, ...)` runs fn on the hub wherever it is called from; `aside(fn, ...)` in a native
     thread. Both wait for the result, and what fn raises is raised to the caller.

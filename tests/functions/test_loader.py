@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from greensalt.minion.loader import Loader
+from greensalt.functions.loader import Loader
 from tests._calls import Caller
 
 

@@ -1,4 +1,4 @@
-"""Finds the functions of execution modules: the built-in ones and a user's own.
+"""Finds the functions of execution modules, runners or wheels: built-in ones and a user's own.
 
 A module is a Python file or package. Its public functions are what it offers, under
 `<module>.<function>`; `__virtualname__` gives it another name, `available()` says whether it can
@@ -23,12 +23,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-from greensalt.minion.functions import LoadedFunction, public_functions
+from greensalt.functions.function import LoadedFunction, public_functions
 
 log = logging.getLogger(__name__)
 
-BUILT_IN: Final = "greensalt.modules"
-USER_PREFIX: Final = "greensalt_user_modules."
+MODULES: Final = "greensalt.modules"
+"""The package of the execution modules that are built in."""
 
 
 class _SourceReader(importlib.machinery.SourceFileLoader):
@@ -41,17 +41,18 @@ class _SourceReader(importlib.machinery.SourceFileLoader):
 
 @dataclass
 class _Source:
-    """Where one module comes from: a file of the user's, or a name inside greensalt.modules."""
+    """Where one module comes from: a file of the user's, or a name inside a package of ours."""
 
+    package: str
     name: str
     path: Path | None = None
 
     def load(self) -> ModuleType:
         if self.path is None:
-            return importlib.import_module(f"{BUILT_IN}.{self.name}")
+            return importlib.import_module(f"{self.package}.{self.name}")
         # The path is part of the name, so that modules of the same name can live side by side.
         digest = sha256(bytes(self.path)).hexdigest()[:12]
-        name = f"{USER_PREFIX}{digest}.{self.name}"
+        name = f"{user_prefix(self.package)}{digest}.{self.name}"
         package = self.path / "__init__.py"
         is_package = package.is_file()
         file = package if is_package else self.path
@@ -89,7 +90,7 @@ class _State:
 
 
 class Loader:
-    """The functions that can be called on this minion.
+    """The functions that can be called here: those of `package` and of the user's directories.
 
     User modules are searched in `module_dirs`, the first directory first, and win over built-in
     ones of the same name as a whole. A module named in `disabled` is not there; with `allowed` only
@@ -100,9 +101,11 @@ class Loader:
         self,
         module_dirs: Sequence[Path] = (),
         *,
+        package: str = MODULES,
         disabled: Sequence[str] = (),
         allowed: Sequence[str] = (),
     ) -> None:
+        self._package = package
         self._module_dirs = tuple(module_dirs)
         self._disabled = frozenset(disabled)
         self._allowed = frozenset(allowed)
@@ -169,17 +172,18 @@ class Loader:
         """Look for modules anew, and read those of the user again."""
         with self._lock:
             importlib.invalidate_caches()
-            for name in [name for name in sys.modules if name.startswith(USER_PREFIX)]:
+            prefix = user_prefix(self._package)
+            for name in [name for name in sys.modules if name.startswith(prefix)]:
                 del sys.modules[name]
             self._state = _State(list(self._find_sources()))
 
     def _find_sources(self) -> Iterator[_Source]:
         for directory in self._module_dirs:
-            yield from _user_sources(directory)
-        package = importlib.import_module(BUILT_IN)
+            yield from _user_sources(self._package, directory)
+        package = importlib.import_module(self._package)
         for directory in map(Path, package.__path__):
             for name in _module_names(directory):
-                yield _Source(name)
+                yield _Source(self._package, name)
 
     def _load_named(self, module: str) -> None:
         """Load what may be called `module`: all of the user's, and built-in ones by their name."""
@@ -228,7 +232,12 @@ class Loader:
         state.functions.update(public_functions(module, name))
 
 
-def _user_sources(directory: Path) -> Iterator[_Source]:
+def user_prefix(package: str) -> str:
+    """What the names of a user's modules begin with, beside those of `package`."""
+    return f"greensalt_user_{package.rpartition('.')[2]}."
+
+
+def _user_sources(package: str, directory: Path) -> Iterator[_Source]:
     try:
         names = list(_module_names(directory))
     except FileNotFoundError:
@@ -238,7 +247,7 @@ def _user_sources(directory: Path) -> Iterator[_Source]:
         return
     for name in names:
         file = directory / f"{name}.py"
-        yield _Source(name, file if file.is_file() else directory / name)
+        yield _Source(package, name, file if file.is_file() else directory / name)
 
 
 def _module_names(directory: Path) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""One execution function: what it takes, how it is called, what its documentation says."""
+"""One function that jobs may call: what it takes, how it is called, what its documentation says."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import GeneratorType, ModuleType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
-if TYPE_CHECKING:
-    from greensalt.minion.context import Context
+from greensalt.functions.threads import Home
 
 CONTEXT: Final = "context"
 # Python counts the context in its complaint about too many arguments; the caller never gave it.
@@ -18,6 +17,12 @@ _COUNTED_CONTEXT: Final = re.compile(
     r"but (\d+) positional arguments? \(and 1 keyword-only argument\) were given"
 )
 HOOKS: Final = frozenset({"available"})
+
+
+class Surroundings(Protocol):
+    """What a function can get as its `context`: at least, where it is run."""
+
+    home: Home
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +54,12 @@ class LoadedFunction:
             "kwargs": True if self.takes_any else None,
         }
 
-    def call(self, context: Context, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    def call(self, context: Surroundings, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Call the function where it belongs: in this greenlet or in a native thread."""
         where = context.home.run if self.green else context.home.aside
         return where(self._call, context, args, kwargs)
 
-    def _call(self, context: Context, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    def _call(self, context: Surroundings, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         extra = {CONTEXT: context} if self.wants_context else {}
         try:
             result = self.fn(*args, **kwargs, **extra)

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from greensalt.errors import SaltInvocationError
-from greensalt.minion.arguments import condition, without_pub
+from greensalt.functions.arguments import condition, without_pub
+from greensalt.functions.function import LoadedFunction, describe
 from greensalt.minion.context import Context
-from greensalt.minion.functions import LoadedFunction, describe
 
 
 def plain(a: Any, b: Any = 2) -> None: ...

@@ -6,7 +6,7 @@ import fnmatch
 import re
 from typing import Final
 
-from greensalt.minion.loader import Loader
+from greensalt.functions.loader import Loader
 
 _MARKUP: Final = (
     (re.compile(r" *\.\. code-block:: \S+\n{1,2}"), ""),

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from greensalt.errors import SaltInvocationError
-from greensalt.minion.functions import CONTEXT, LoadedFunction
+from greensalt.functions.function import CONTEXT, LoadedFunction
 from greensalt.wire.arguments import KWARG_MARK, split_keyword, yaml_value
 
 
