@@ -104,6 +104,10 @@ class MinionConfig(Config):
     module_dirs: Strings = ()
     disable_modules: Strings = ()
     whitelist_modules: Strings = ()
+    grains_dirs: Strings = ()
+    extmod_whitelist: Options = {}
+    extmod_blacklist: Options = {}
+    clean_dynamic_modules: bool = True
     mine_enabled: bool = True
     mine_functions: Options = {}
     mine_interval: float = option(60, least=0)  # minutes
@@ -121,6 +125,11 @@ class MinionConfig(Config):
     def function_dirs(self) -> tuple[Path, ...]:
         """Where user modules are looked for: module_dirs, then Salt's place for synced ones."""
         return (*map(Path, self.module_dirs), self.extension_modules / "modules")
+
+    @property
+    def grains_module_dirs(self) -> tuple[Path, ...]:
+        """Where modules that compute grains are looked for, as for functions."""
+        return (*map(Path, self.grains_dirs), self.extension_modules / "grains")
 
     @classmethod
     def _settle(cls, values: dict[str, Any], found: FoundOptions, directory: Path) -> None:

@@ -34,6 +34,7 @@ from greensalt.master.codecs import ServedCodecs
 from greensalt.master.dispatch import Dispatch
 from greensalt.master.fileserver.receive import Receiver
 from greensalt.master.fileserver.server import file_server
+from greensalt.master.fileserver.updates import Updates
 from greensalt.master.jobs import Jobs
 from greensalt.master.masteropts import MasterOptions
 from greensalt.master.pillar import PillarService
@@ -252,6 +253,9 @@ class Master:
         )
         self._forget_strangers()
         self._crew.spawn_vital("upkeep", self.upkeep.run)
+        if self.config.fileserver_events:
+            updates = Updates(self.files.backends, self.bus, self.config.roots_update_interval)
+            self._crew.spawn_vital("file server events", updates.run)
         self._watch(self._crew.failed)
         self._on_close("upkeep", self._crew.stop)
 

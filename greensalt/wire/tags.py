@@ -104,6 +104,11 @@ def minion_refresh(minion_id: str) -> str:
     return f"minion/refresh/{minion_id}"
 
 
+def fileserver_update(backend: str) -> str:
+    """Tag of what a look at the files of one backend of the file server has found."""
+    return f"salt/fileserver/{backend}/update"
+
+
 def run_new(jid: str) -> str:
     """Tag of a runner that begins."""
     return f"salt/run/{jid}/new"

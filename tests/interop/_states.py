@@ -1,6 +1,7 @@
 """A tree of states for real minions, and what they made of it, in a form that can be compared.
 
-A minion writes below its grain `where`.
+A minion writes below its grain `where`. The tree wants the pillar of `PILLAR`, and the value
+`SHARED` in the mine of the minion `giver`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 LARGE_BYTES = 20_000_000
+HUGE_BYTES = 200 << 20
+SHARED = "from the mine of another"
 
 TREE = {
     "top.sls": "base:\n  '*':\n    - web\n",
@@ -48,9 +51,51 @@ files:
     - require:
       - cmd: told
 
+message:
+  file.managed:
+    - name: {{ where }}/message
+    - contents_pillar: site:message
+
+shared:
+  file.managed:
+    - name: {{ where }}/shared
+    - contents: '{{ salt['mine.get']('giver', 'shared') | tojson }}'
+
+{% for owner, port in salt['pillar.get']('site:owners').items() %}
+owner-{{ owner }}:
+  file.append:
+    - name: {{ where }}/owners
+    - text: '{{ owner }} {{ port }} {{ pillar['site']['list'] | join('+') }}'
+{% endfor %}
+
+heard:
+  cmd.run:
+    - name: echo heard >> {{ where }}/heard
+    - onchanges_any:
+      - file: message
+      - file: shared
+
+before:
+  cmd.run:
+    - name: echo before >> {{ where }}/before
+    - prereq:
+      - file: after
+
+after:
+  file.managed:
+    - name: {{ where }}/after
+    - contents: after
+
 broken:
   test.fail_without_changes:
     - order: last
+
+rescued:
+  file.managed:
+    - name: {{ where }}/rescued
+    - contents: rescued
+    - onfail:
+      - test: broken
 
 never:
   test.succeed_without_changes:
@@ -81,6 +126,20 @@ linked:
     "_modules/answer.py": "def value(factor):\n    return 7 * factor\n",
 }
 
+PILLAR = {
+    "top.sls": "base:\n  '*':\n    - site\n",
+    "site.sls": """\
+site:
+  message: |
+    Größe: {{ 6 * 7 }}
+    kernel: {{ grains['kernel'] }}
+  owners:
+    anna: 8080
+    bert: 9090
+  list: [1, 2.5, true, null, text]
+""",
+}
+
 
 def write_states(root: Path) -> Path:
     """The tree below `root/srv`, with a large file in it; the same every time."""
@@ -94,6 +153,24 @@ def write_states(root: Path) -> Path:
     return srv
 
 
+def write_pillar(root: Path) -> Path:
+    """The pillar that the states want, below `root/pillar`."""
+    pillar = root / "pillar"
+    pillar.mkdir()
+    for name, text in PILLAR.items():
+        (pillar / name).write_text(text)
+    return pillar
+
+
+def write_huge(place: Path) -> str:
+    """A file of HUGE_BYTES, no two of its pieces the same; its hash."""
+    piece = random.Random(5).randbytes(1 << 20)
+    with place.open("wb") as file:
+        for number in range(HUGE_BYTES // len(piece)):
+            file.write(number.to_bytes(8, "big") + piece[8:])
+    return sha256(place)
+
+
 def outcome(states: dict[str, Any], where: Path) -> list[dict[str, Any]]:
     """The results of a state run in the order in which they ran, without times and pids."""
     text = json.dumps(states).replace(str(where), "WHERE")
@@ -102,6 +179,8 @@ def outcome(states: dict[str, Any], where: Path) -> list[dict[str, Any]]:
         result["key"] = key
         for vague in ("start_time", "duration"):
             result.pop(vague, None)
+        # A state of several files tells of them in the order of a set.
+        result["comment"] = sorted(str(result["comment"]).splitlines())
         if isinstance(result.get("changes"), dict):
             result["changes"].pop("pid", None)
     return sorted(plain.values(), key=lambda result: int(result["__run_num__"]))
@@ -121,4 +200,5 @@ def made(where: Path) -> dict[str, Any]:
 
 
 def sha256(place: Path) -> str:
-    return hashlib.sha256(place.read_bytes()).hexdigest()
+    with place.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""Stock minions live on greensalt's file server: cp.*, modules and states, as on a stock master."""
+"""Stock minions live on a greensalt master: files, modules, pillar, mine, events and states."""
 
 from __future__ import annotations
 
@@ -11,17 +11,32 @@ from typing import Any
 
 import pytest
 
+from greensalt.transport.addresses import master_event_pub
+from greensalt.transport.bus import BusClient
 from tests._daemons import (
     NEWEST,
+    READY_S,
     STOCK_VERSIONS,
     GreensaltMaster,
     GreensaltMinion,
     Master,
     StockMaster,
     StockMinion,
+    run,
     short_dir,
+    stock_bin,
 )
-from tests.interop._states import LARGE_BYTES, made, outcome, sha256, write_states
+from tests.interop._states import (
+    HUGE_BYTES,
+    LARGE_BYTES,
+    SHARED,
+    made,
+    outcome,
+    sha256,
+    write_huge,
+    write_pillar,
+    write_states,
+)
 
 STATES_S = 90
 
@@ -44,18 +59,30 @@ class Site:
         # Stock's command line wraps what a state run returns; greensalt's gives it as it is.
         return answer["ret"] if isinstance(answer, dict) and "ret" in answer else answer
 
+    def call(self, version: str, *job: str) -> Any:
+        """What `salt-call` on the minion's machine says."""
+        command = stock_bin(version) / "salt-call"
+        where = self.minions[version].dir
+        done = run(command, "-c", where, "--out=json", *job, timeout_s=STATES_S)
+        return json.loads(done.stdout)["local"]
+
 
 @pytest.fixture(scope="module", name="sites")
 def _sites() -> Iterator[dict[str, Site]]:
-    """A greensalt master with a minion of each release, a stock master with one of the newest."""
+    """A greensalt master with a minion of each release, a stock master with one of the newest.
+
+    Both have one more, which gives to the mine.
+    """
     with short_dir() as root, ExitStack() as stack:
         srv = write_states(root)
         options = {
             "auto_accept": True,
             "file_roots": {"base": [str(srv)]},
+            "pillar_roots": {"base": [str(write_pillar(root))]},
             "file_recv": True,
             "timeout": 60,
         }
+        mine = {"shared": [{"mine_function": "test.echo"}, SHARED]}
         green = Site(stack.enter_context(GreensaltMaster(root, "g", **options)), srv)
         stock = Site(stack.enter_context(StockMaster(root, "s", **options)), srv)
         minions: list[StockMinion] = []
@@ -68,11 +95,22 @@ def _sites() -> Iterator[dict[str, Site]]:
                 )
                 site.minions[version] = minion
                 minions.append(minion)
+            (root / f"{site.master.name}-other").mkdir()
+            minions.append(
+                StockMinion(
+                    root / f"{site.master.name}-other",
+                    "giver",
+                    site.master.ret_port,
+                    mine_functions=mine,
+                )
+            )
         try:
             for minion in minions:
                 minion.start(wait=False)
             for minion in minions:
                 minion.wait_ready()
+            for site in (green, stock):
+                assert site.master.ask("giver", "mine.update") == {"giver": True}
             yield {"green": green, "stock": stock}
         finally:
             for minion in minions:
@@ -140,14 +178,19 @@ def test_a_minion_pushes_a_file(green: Site, version: str) -> None:
     assert sha256(kept) == sha256(source)
 
 
-def test_a_custom_module_is_synced(green: Site, version: str) -> None:
-    assert green.ask(version, "saltutil.sync_modules") == ["modules.answer"]
-    assert green.ask(version, "answer.value", "6") == 42
+def test_a_trial_run_says_the_same_as_under_a_stock_master(sites: dict[str, Site]) -> None:
+    results = {
+        name: outcome(site.call(NEWEST, "state.apply", "test=True"), site.where(NEWEST))
+        for name, site in sites.items()
+    }
+    assert results["green"] == results["stock"]
+    assert [result["result"] for result in results["green"]].count(None) > 5
+    assert not made(sites["green"].where(NEWEST))
 
 
 def test_states_come_out_as_under_a_stock_master(sites: dict[str, Site]) -> None:
+    """The run itself syncs the module that the states need."""
     green, stock = sites["green"], sites["stock"]
-    stock.ask(NEWEST, "saltutil.sync_modules")
     results = {}
     for name, site in sites.items():
         states = site.ask(NEWEST, "state.apply")
@@ -158,6 +201,8 @@ def test_states_come_out_as_under_a_stock_master(sites: dict[str, Site]) -> None
     assert [result["result"] for result in results["green"]].count(False) == 3
     conf = green.where(NEWEST) / "etc/site.conf"
     assert conf.read_text() == "42 a,b,grün 8080 base\n"
+    assert (conf.parents[1] / "message").read_text() == "Größe: 42\nkernel: Linux\n"
+    assert json.loads((conf.parents[1] / "shared").read_text()) == {"giver": SHARED}
 
 
 @pytest.mark.parametrize("older", [version for version in STOCK_VERSIONS if version != NEWEST])
@@ -172,6 +217,74 @@ def test_a_second_run_changes_nothing(green: Site, version: str) -> None:
     states = green.ask(version, "state.apply", "web")
     assert not any(result["changes"] for result in states.values())
     assert made(green.where(version)) == before
+
+
+def test_a_new_module_is_synced(green: Site, version: str) -> None:
+    module = green.srv / "_modules/late.py"
+    try:
+        module.write_text("def value(factor):\n    return 3 * factor\n")
+        assert "modules.late" in green.ask(version, "saltutil.sync_modules")
+        assert green.ask(version, "late.value", "14") == 42
+    finally:
+        module.unlink()
+    assert green.ask(version, "saltutil.sync_all")["modules"] == []
+    assert "not available" in green.ask(version, "late.value", "14")
+    assert green.ask(version, "answer.value", "6") == 42
+
+
+def test_a_huge_file_arrives_as_it_is(green: Site) -> None:
+    source = green.srv / "huge.bin"
+    try:
+        wanted = write_huge(source)
+        for version, minion in green.minions.items():
+            copy = minion.dir / "huge"
+            assert green.ask(version, "cp.get_file", "salt://huge.bin", str(copy)) == str(copy)
+            assert copy.stat().st_size == HUGE_BYTES
+            assert sha256(copy) == wanted
+            copy.unlink()
+    finally:
+        source.unlink()
+
+
+def test_a_minion_s_own_command_sees_its_pillar(sites: dict[str, Site], version: str) -> None:
+    seen = sites["green"].call(version, "pillar.items")
+    # Since 3008 stars take the place of the values; `pillar.get` shows them.
+    assert seen.keys() == sites["stock"].call(NEWEST, "pillar.items").keys() == {"site"}
+    unmasked = ("unmask=True",) if version == NEWEST else ()
+    shown = sites["green"].call(version, "pillar.get", "site", *unmasked)
+    assert shown == sites["stock"].call(NEWEST, "pillar.get", "site", "unmask=True")
+    assert shown["owners"] == {"anna": 8080, "bert": 9090}
+
+
+def test_a_minion_s_event_reaches_the_master_s_bus(green: Site, version: str) -> None:
+    bus = BusClient(master_event_pub(green.master.root / "var/run/salt/master"))
+    try:
+        bus.subscribe(f"garden/{version}")
+        bus.sync(READY_S)
+        assert green.call(version, "event.send", f"garden/{version}", '{"beds": [1, 2]}') is True
+        event = bus.next(READY_S)
+        assert event is not None
+        tag, load = event
+        assert tag == f"garden/{version}"
+        assert load["id"] == green.minions[version].id
+        assert load["data"]["beds"] == [1, 2]
+    finally:
+        bus.close()
+
+
+def test_minions_share_values_through_the_mine(green: Site, version: str) -> None:
+    minion_id = green.minions[version].id
+    other = next(name for name in green.minions if name != version)
+    job = ("mine.send", "bed", "mine_function=test.echo", "roses")
+    assert green.ask(version, *job) is True
+    assert green.ask(other, "mine.get", minion_id, "bed") == {minion_id: "roses"}
+    assert green.ask(other, "mine.get", "giver", "shared") == {"giver": SHARED}
+    assert green.ask(version, "mine.delete", "bed") is True
+    assert green.ask(other, "mine.get", minion_id, "bed") == {}
+    assert green.ask(version, *job) is True
+    assert green.ask(version, "mine.flush") is True
+    assert green.ask(other, "mine.get", minion_id, "bed") == {}
+    assert green.ask(other, "mine.get", "giver", "shared") == {"giver": SHARED}
 
 
 def test_a_greensalt_minion_uses_a_stock_master_s_files(sites: dict[str, Site]) -> None:

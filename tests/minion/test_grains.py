@@ -30,6 +30,7 @@ class Options:
     id: str = "web1.example.com"
     grains: Mapping[str, Any] = field(default_factory=dict)
     master: Any = ("salt",)
+    grains_module_dirs: tuple[Path, ...] = ()
 
 
 def test_this_machine_has_the_grains_that_are_targeted(tmp_path: Path) -> None:

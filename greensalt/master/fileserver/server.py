@@ -45,7 +45,7 @@ class FileServer:
     """Serves the files of its backends; of two that have a file, the first one wins."""
 
     def __init__(self, backends: Sequence[Backend], hash_type: str, buffer_bytes: int) -> None:
-        self._backends = tuple(backends)
+        self.backends = tuple(backends)
         self._buffer_bytes = buffer_bytes
         self._readers = BoundedSemaphore(READERS)
         self._listings: dict[str, _Shared] = {}
@@ -56,7 +56,7 @@ class FileServer:
 
     def envs(self) -> list[str]:
         """The names of all environments, sorted."""
-        return sorted({env for backend in self._backends for env in backend.envs()})
+        return sorted({env for backend in self.backends for env in backend.envs()})
 
     def file_envs(self, _peer: Peer, _load: dict[str, Any]) -> list[str]:
         """`_file_envs`: the names of the environments."""
@@ -99,7 +99,7 @@ class FileServer:
         return shared.current()
 
     def _look_at(self, env: str) -> list[Listing]:
-        return self._read(lambda: [backend.listing(env) for backend in self._backends])
+        return self._read(lambda: [backend.listing(env) for backend in self.backends])
 
     # -- one file ----------------------------------------------------------------------------
 
@@ -173,7 +173,7 @@ class FileServer:
         """The file that a request means, and its backend. Blocks."""
         path, env = _path_and_env(load)
         try:
-            for backend in self._backends:
+            for backend in self.backends:
                 found = backend.find(env, path) if env in backend.envs() else None
                 if found is not None:
                     return found, backend.name

@@ -6,20 +6,23 @@
     network     addresses, names, resolver
     routes      default gateways
     process     the minion's own process: user, Python, versions
+    modules     what modules of the administrator's compute
     custom      what the administrator says: `<config_dir>/grains` and the `grains` option
 
 `core_grains` puts them together. It blocks (files, two short commands, the resolver for at most
-`network.LOOKUP_S`), so a daemon calls it in a native thread.
+`network.LOOKUP_S`, modules for at most `modules.MODULES_S`), so a daemon calls it in a native
+thread.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from greensalt.minion.grains.custom import file_grains
 from greensalt.minion.grains.hardware import hardware_grains
+from greensalt.minion.grains.modules import module_grains
 from greensalt.minion.grains.network import network_grains
 from greensalt.minion.grains.process import process_grains
 from greensalt.minion.grains.routes import route_grains
@@ -41,6 +44,10 @@ class GrainOptions(Protocol):
         """Where the file `grains` may be."""
 
     @property
+    def grains_module_dirs(self) -> Sequence[Path]:
+        """Where modules are that compute grains."""
+
+    @property
     def grains(self) -> Mapping[str, Any]:
         """Grains set in the configuration."""
 
@@ -53,7 +60,7 @@ def core_grains(options: GrainOptions) -> dict[str, Any]:
     """All grains but `id`, which is the caller's.
 
     What can't be found out is left out, or has the value that stock Salt gives it then. Later ones
-    win: computed, `<config_dir>/grains`, the `grains` option.
+    win: computed, by modules, `<config_dir>/grains`, the `grains` option.
     """
     grains = system_grains()
     grains.update(hardware_grains())
@@ -61,6 +68,7 @@ def core_grains(options: GrainOptions) -> dict[str, Any]:
     grains.update(network_grains())
     grains.update(route_grains())
     grains.update(process_grains(options.id, options.master))
+    grains.update(module_grains(options.grains_module_dirs, {**grains, "id": options.id}))
     grains.update(file_grains(options.config_dir))
     grains.update(options.grains)
     return grains

@@ -10,8 +10,6 @@ from greensalt.errors import GreensaltError, SaltInvocationError
 from greensalt.functions.arguments import without_pub
 from greensalt.minion.context import Context
 
-GREEN = True
-
 
 def find_job(jid: str, *, context: Context) -> dict[str, Any]:
     """Return what is known of a job that runs on the minion; nothing if it does not.

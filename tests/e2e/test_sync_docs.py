@@ -1,0 +1,36 @@
+"""What docs/modules.md says of modules that come from the master, run as it stands there."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from tests._daemons import GreensaltMaster, GreensaltMinion, short_dir
+from tests.e2e.test_fileserver_docs import commands
+
+TEXT = (Path(__file__).parents[2] / "docs/modules.md").read_text()
+
+
+def test_the_example_is_true() -> None:
+    garden = re.search(r"`garden\.py`:\n\n```python\n(.*?)```", TEXT, re.DOTALL)
+    site = re.search(r"`/srv/salt/_grains/site\.py`.*?```python\n(.*?)```", TEXT, re.DOTALL)
+    assert garden is not None
+    assert site is not None
+    modules, grains = commands(TEXT[: site.start()]), commands(TEXT[site.end() :])
+    assert (len(modules), len(grains)) == (3, 2)
+    with short_dir() as where:
+        srv = where / "srv"
+        (srv / "_modules").mkdir(parents=True)
+        (srv / "_grains").mkdir()
+        (srv / "_modules/garden.py").write_text(garden[1])
+        roots = {"base": [str(srv)]}
+        with (
+            GreensaltMaster(where, auto_accept=True, file_roots=roots) as master,
+            GreensaltMinion(where, "web1", master.ret_port),
+        ):
+            for step in (modules, grains):
+                for words, output in step:
+                    done = master.run_cli(*words[1:])
+                    assert json.loads(done.stdout) == json.loads(output), words
+                (srv / "_grains/site.py").write_text(site[1])
