@@ -73,6 +73,7 @@ class MasterConfig(Config):
     sudo_acl: bool = False
     peer: Options = {}
     peer_run: Options = {}
+    mine_get: Options | None = None  # without it every minion may read every mine
     nodegroups: Options = {}
 
     # Jobs

@@ -37,6 +37,7 @@ from greensalt.master.fileserver.server import file_server
 from greensalt.master.fileserver.updates import Updates
 from greensalt.master.jobs import Jobs
 from greensalt.master.masteropts import MasterOptions
+from greensalt.master.peer import PeerRequests
 from greensalt.master.pillar import PillarService
 from greensalt.master.publishkey import PublishKey
 from greensalt.master.reqserver import ReqServer
@@ -210,6 +211,7 @@ class Master:
             most_bytes=config.file_recv_max_size << 20,
         )
         options = MasterOptions(config, self.files.envs)
+        self.peers = PeerRequests(config, self.jobs, self.store, self.roster)
         self.signin = SignIn(
             config,
             self.keys,
@@ -224,7 +226,7 @@ class Master:
             self.sessions,
             self.codecs,
             clear_routes(self.signin, self.jobs),
-            minion_routes(self.jobs, self.services, self.files, receiver, options),
+            minion_routes(self.jobs, self.services, self.files, receiver, options, self.peers),
             private_routes(self.master_key, self.services, self.files),
             HEAVY,
             config.worker_threads,

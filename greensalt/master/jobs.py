@@ -10,7 +10,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from greensalt.config import MasterConfig
 from greensalt.errors import (
@@ -41,6 +41,15 @@ FOLLOW_ROWS = 200  # returns in one reply to a follower
 FOLLOW_BYTES = 4 << 20  # and their size, unless a single one has more
 BY_ID = frozenset({"glob", "pcre", "list"})  # target types that the id alone decides
 PASSED_ON = ("metadata", "ret_config", "ret_kwargs", "module_executors", "executor_opts")
+
+
+class Published(NamedTuple):
+    """A job that was sent. When nobody matched, `jid` is "" and `error` says so."""
+
+    jid: str
+    minions: list[str]
+    missing: list[str]
+    error: str = ""
 
 
 class Jobs:
@@ -87,6 +96,19 @@ class Jobs:
             return error_reply(error)
         except TargetError as error:
             return {"enc": "clear", "load": {"jid": None, "minions": [], "error": str(error)}}
+
+    def publish_for(self, user: str, load: dict[str, Any]) -> Published:
+        """Publish for a part of the master that has checked itself that it may be done.
+
+        Raises TargetError.
+        """
+        answer = self._publish(user, load, self._expect(load))
+        return Published(
+            answer["jid"] or "",
+            answer["minions"],
+            answer.get("missing", []),
+            answer.get("error", ""),
+        )
 
     def _expect(self, load: Mapping[str, Any], *, widest: bool = False) -> Expectation:
         options = load.get("kwargs") or {}
@@ -187,6 +209,8 @@ class Jobs:
         publish.update({key: options[key] for key in PASSED_ON if options.get(key)})
         if options.get("start_event"):
             publish["start_event"] = True
+        if load.get("cmd") == "minion_pub":
+            publish["id"] = load["id"]  # the minion that asked
         return publish
 
     def send(self, publish: dict[str, Any], minions: Collection[str]) -> None:

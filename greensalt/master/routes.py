@@ -18,12 +18,15 @@ from greensalt.master.fileserver.receive import Receiver
 from greensalt.master.fileserver.server import FileServer
 from greensalt.master.jobs import Jobs
 from greensalt.master.masteropts import MasterOptions
+from greensalt.master.peer import PeerRequests
 from greensalt.master.reqserver import ClearHandler, MinionHandler, PrivateHandler
 from greensalt.master.services import Services
 from greensalt.master.sessions import Peer
 from greensalt.master.signin import SignIn
 
-HEAVY = frozenset({"publish", "_pillar", "_mine_get"})  # those that need the processor
+HEAVY = frozenset(
+    {"publish", "minion_pub", "_pillar", "_mine_get"}
+)  # those that need the processor
 
 
 def clear_routes(signin: SignIn, jobs: Jobs) -> Mapping[str, ClearHandler]:
@@ -42,6 +45,7 @@ def minion_routes(
     files: FileServer,
     receiver: Receiver,
     options: MasterOptions,
+    peers: PeerRequests,
 ) -> Mapping[str, MinionHandler]:
     """For authenticated minions: {command: (peer, load) -> result}."""
     return {
@@ -63,6 +67,10 @@ def minion_routes(
         "_file_hash": files.file_hash,
         "_file_hash_and_stat": files.file_hash_and_stat,
         "_file_recv": receiver.take,
+        "minion_pub": peers.publish,
+        "pub_ret": peers.returns,
+        "minion_publish": peers.publish_and_wait,
+        "minion_runner": peers.run,
         "revoke_auth": services.revoke_auth,
     }
 

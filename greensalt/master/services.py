@@ -6,13 +6,14 @@ Source: docs/protocol.md 6.2, 7.2.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gevent
 
 from greensalt.config import MasterConfig
 from greensalt.errors import MalformedMessage, TargetError
+from greensalt.master.access.rules import allowed_to, at_start
 from greensalt.master.pillar import PillarService
 from greensalt.master.sessions import Peer, Sessions
 from greensalt.store.keys import KeyStore
@@ -117,6 +118,8 @@ class Services:
             raise MalformedMessage(f"{peer.id}: mine functions must be named")
         if len(functions) > MINE_FUNCTIONS_MOST:
             raise MalformedMessage(f"{peer.id}: {len(functions)} mine functions at once")
+        if not self._may_read_mines(peer, functions):
+            return {}
         tgt = load.get("tgt", "")
         if len(str(tgt)) > TARGET_MOST_CHARS:
             raise MalformedMessage(f"{peer.id}: a target of {len(str(tgt))} characters")
@@ -124,6 +127,7 @@ class Services:
             tgt,
             str(load.get("tgt_type") or load.get("expr_form") or "glob"),
             self._roster,
+            nodegroups=self._config.nodegroups,
             exact_pillar=True,
         )
         result = {
@@ -136,6 +140,17 @@ class Services:
         }
         single = isinstance(fun, str) and len(functions) == 1
         return result[functions[0]] if single else result
+
+    def _may_read_mines(self, peer: Peer, functions: Sequence[str]) -> bool:
+        """Whether the option `mine_get` lets a minion ask for each of these functions."""
+        if self._config.mine_get is None:
+            return True
+        rules = allowed_to(self._config.mine_get, peer.id)
+        for function in functions:
+            if not any(isinstance(rule, str) and at_start(rule, function) for rule in rules):
+                log.warning("`mine_get` does not allow %.100r to %s", function, peer.id)
+                return False
+        return True
 
     def _mine_allowed(self, asker: str, entry: Any) -> bool:
         """An entry may say itself who gets it (docs/protocol.md 6.4)."""

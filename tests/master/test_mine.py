@@ -84,3 +84,34 @@ def test_a_request_that_is_none_is_refused(two: tuple[Peer, Peer]) -> None:
     assert get(asker, [7]) == ""
     assert get(asker, "disk", "x" * 5000) == ""
     assert asker.request("_mine_delete", fun=7) == ""
+
+
+@pytest.mark.parametrize(
+    ("rules", "fun", "is_allowed"),
+    [
+        (None, "addrs", True),
+        ({}, "addrs", False),
+        ({"m2": ["add"]}, "addrs", True),  # both from the start
+        ({"m": [".*"]}, "addrs,disk", True),
+        ({"m2": ["addrs"]}, "addrs,disk", False),  # every function
+        ({"m2": ["addrs"]}, ["addrs", "disk"], False),
+        ({"m1": [".*"]}, "addrs", False),
+        ({"m2": ".*"}, "addrs", False),  # a text is no list
+    ],
+)
+def test_mine_get_in_the_masters_configuration_says_who_reads_what(
+    bench: Make, rules: Any, fun: Any, is_allowed: bool
+) -> None:
+    made = bench(auto_accept=True, mine_get=rules)
+    owner, asker = made.peer("m1"), made.peer("m2")
+    owner.request("_mine", data={"addrs": 1, "disk": 2})
+    assert bool(get(asker, fun)) is is_allowed
+
+
+def test_a_mine_is_asked_for_by_nodegroup(bench: Make) -> None:
+    made = bench(auto_accept=True, nodegroups={"dbs": "L@m1"})
+    owner, asker = made.peer("m1"), made.peer("m2")
+    owner.request("_mine", data={"addrs": 1})
+    asker.request("_mine", data={"addrs": 2})
+    assert get(asker, "addrs", "dbs", "nodegroup") == {"m1": 1}
+    assert get(asker, "addrs", "N@dbs", "compound") == {"m1": 1}

@@ -135,6 +135,15 @@ def may_run(
     return False
 
 
+def allowed_to(rules: Mapping[str, Any], minion_id: str) -> list[Any]:
+    """The functions that a map of the form of `peer` allows a minion; only lists count."""
+    found: list[Any] = []
+    for pattern, functions in rules.items():
+        if isinstance(functions, list | tuple) and at_start(pattern, minion_id):
+            found.extend(functions)
+    return found
+
+
 def split_arguments(arg: Sequence[Any]) -> tuple[list[Any], dict[str, list[Any]]]:
     """The positional arguments, and all values that each keyword is given.
 
