@@ -30,6 +30,9 @@
     +-- StoreError                   the store can't keep or find something
     |   +-- UnknownJob               a return or minions for a job that the store doesn't have
     |   +-- Unstorable               this value can't be kept, now or later
+    +-- ReturnerError                a returner did not take what it was given
+    |   +-- ReturnerDown             it can't now; a later try may succeed
+    |   +-- ReturnerRefused          it never will
     +-- ChildFailed                  a child process ended or stayed silent too early
     +-- ModuleError                  errors of execution modules
         +-- CommandExecutionError    the function could not do what it should
@@ -172,6 +175,26 @@ class UnknownJob(StoreError):
 
 class Unstorable(StoreError):
     """A value that can't be kept: too large, or without a form in a file. No use to try again."""
+
+
+class ReturnerError(GreensaltError):
+    """A returner did not take what it was given."""
+
+
+class ReturnerDown(ReturnerError):
+    """A later try may succeed. `answered`: the other end did answer, and with an error.
+
+    `taken` is how many of the items, from the first one on, it has taken nevertheless.
+    """
+
+    def __init__(self, message: str, *, answered: bool, taken: int = 0) -> None:
+        super().__init__(message)
+        self.answered = answered
+        self.taken = taken
+
+
+class ReturnerRefused(ReturnerError):
+    """The other end will never take this."""
 
 
 class ChildFailed(GreensaltError):

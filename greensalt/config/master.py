@@ -137,6 +137,7 @@ class MasterConfig(Config):
     job_store_sync: str = option("full", choices=("full", "normal"))
     keep_jobs_bytes: int = option(1 << 30, least=0)  # size of the job store; 0 = no cap
     worker_processes: int = option(0, least=0)  # besides the workers inside the master
+    master_returners: Options = option({}, secret=True)  # by name: where returns are sent on to
     io_threads: int = option(1, least=1)  # of the ZeroMQ context
     serializers: SerializerPorts = {}  # besides msgpack: the publish port of each
 

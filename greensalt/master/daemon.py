@@ -6,6 +6,7 @@
     publishers  pub, pull: one for msgpack, and one for each further serializer
     reqserver   clients, workers, device
     upkeep      rotation, retention
+    returners   what sends returns on to other systems
 
 It stops in reverse: first nobody is let in any more and what was accepted is answered.
 
@@ -41,6 +42,7 @@ from greensalt.master.peer import PeerRequests
 from greensalt.master.pillar import PillarService
 from greensalt.master.publishkey import PublishKey
 from greensalt.master.reqserver import ReqServer
+from greensalt.master.returners import Returners
 from greensalt.master.roster import MasterRoster
 from greensalt.master.routes import HEAVY, clear_routes, minion_routes, private_routes
 from greensalt.master.services import Services
@@ -89,6 +91,7 @@ class Master:
         self._open_publishers()
         self._open_reqserver()
         self._start_upkeep()
+        self._start_returners()
         gc.collect()
         gc.freeze()  # what lives as long as the process need not be looked at again
         log.info("started in %.2f s", time.monotonic() - begun)
@@ -260,6 +263,13 @@ class Master:
             self._crew.spawn_vital("file server events", updates.run)
         self._watch(self._crew.failed)
         self._on_close("upkeep", self._crew.stop)
+
+    def _start_returners(self) -> None:
+        if self.config.master_returners:
+            self.returners = Returners(self.config.master_returners, self.store.database)
+            self.returners.start()
+            self._watch(self.returners.failed)
+            self._on_close("returners", self.returners.stop)
 
     def _forget_strangers(self) -> None:
         """Keys may have been deleted while no master ran (CVE-2016-9639)."""

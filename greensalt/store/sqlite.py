@@ -286,6 +286,12 @@ def _find_jobs(
     ).fetchall()
 
 
+def load_of(body: bytes) -> dict[str, Any]:
+    """The whole load of a return, from its blob; raises StoreError."""
+    load: dict[str, Any] = _fields(body, {})[0]
+    return load
+
+
 # -- blobs ---------------------------------------------------------------------------------------
 
 
