@@ -133,7 +133,12 @@ class MasterConfig(Config):
     jinja_lstrip_blocks: bool = False
     jinja_trim_blocks: bool = False
 
+    # Runners and wheel functions
+    runner_dirs: Strings = ()
+    wheel_dirs: Strings = ()
+
     # greensalt's own
+    runners_at_once: int = option(100, least=1)  # and wheel functions; others wait
     job_store_sync: str = option("full", choices=("full", "normal"))
     keep_jobs_bytes: int = option(1 << 30, least=0)  # size of the job store; 0 = no cap
     worker_processes: int = option(0, least=0)  # besides the workers inside the master

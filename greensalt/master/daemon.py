@@ -32,6 +32,7 @@ from greensalt.green import Crew, offload
 from greensalt.green.watchdog import Watchdog
 from greensalt.master.access import Access
 from greensalt.master.codecs import ServedCodecs
+from greensalt.master.context import MasterContext
 from greensalt.master.dispatch import Dispatch
 from greensalt.master.fileserver.receive import Receiver
 from greensalt.master.fileserver.server import file_server
@@ -45,6 +46,8 @@ from greensalt.master.reqserver import ReqServer
 from greensalt.master.returners import Returners
 from greensalt.master.roster import MasterRoster
 from greensalt.master.routes import HEAVY, clear_routes, minion_routes, private_routes
+from greensalt.master.runrequests import RunRequests
+from greensalt.master.runs import Runs
 from greensalt.master.services import Services
 from greensalt.master.sessions import Sessions
 from greensalt.master.signin import SignIn
@@ -213,6 +216,7 @@ class Master:
             enabled=config.file_recv,
             most_bytes=config.file_recv_max_size << 20,
         )
+        self._prepare_runs()
         options = MasterOptions(config, self.files.envs)
         self.peers = PeerRequests(config, self.jobs, self.store, self.roster)
         self.signin = SignIn(
@@ -228,7 +232,7 @@ class Master:
         self.reqserver = ReqServer(
             self.sessions,
             self.codecs,
-            clear_routes(self.signin, self.jobs),
+            clear_routes(self.signin, self.jobs, RunRequests(self.runs, self.access)),
             minion_routes(self.jobs, self.services, self.files, receiver, options, self.peers),
             private_routes(self.master_key, self.services, self.files),
             HEAVY,
@@ -244,6 +248,22 @@ class Master:
         self._on_close("reqserver", lambda: _stop_device(device))
         self.clients_address = device.bind_clients(addresses.tcp(config.interface, config.ret_port))
         self.device = device
+
+    def _prepare_runs(self) -> None:
+        self.surroundings = MasterContext(
+            config=self.config,
+            store=self.store,
+            cache=self.cache,
+            keys=self.keys,
+            roster=self.roster,
+            bus=self.bus,
+            jobs=self.jobs,
+            access=self.access,
+            files=self.files,
+            pillars=self.pillars,
+        )
+        self.runs = Runs(self.surroundings)
+        self._on_close("runs", self.runs.stop)
 
     def _start_upkeep(self) -> None:
         self.upkeep = Upkeep(

@@ -20,6 +20,7 @@ from greensalt.master.jobs import Jobs
 from greensalt.master.masteropts import MasterOptions
 from greensalt.master.peer import PeerRequests
 from greensalt.master.reqserver import ClearHandler, MinionHandler, PrivateHandler
+from greensalt.master.runrequests import RunRequests
 from greensalt.master.services import Services
 from greensalt.master.sessions import Peer
 from greensalt.master.signin import SignIn
@@ -29,13 +30,15 @@ HEAVY = frozenset(
 )  # those that need the processor
 
 
-def clear_routes(signin: SignIn, jobs: Jobs) -> Mapping[str, ClearHandler]:
+def clear_routes(signin: SignIn, jobs: Jobs, runs: RunRequests) -> Mapping[str, ClearHandler]:
     """For everybody: {command: load -> reply}."""
     return {
         "_auth": signin.answer,
         "ping": lambda load: load,
         "publish": jobs.publish,
         "follow_job": jobs.follow,
+        "runner": runs.runner,
+        "wheel": runs.wheel,
     }
 
 

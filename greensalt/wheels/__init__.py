@@ -1,0 +1,1 @@
+"""Wheel functions: how keys, configuration and files of the master are managed from outside."""
