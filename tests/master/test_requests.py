@@ -49,7 +49,7 @@ def test_cve_2025_62349_a_lower_version_is_refused(bench: Make, version: Any) ->
 
 @pytest.mark.parametrize(
     "command",
-    ["_return", "_pillar", "_prep_auth_info", "runner", "wheel", "__init__", "handle", None, 7, {}],
+    ["_return", "_pillar", "_prep_auth_info", "__init__", "handle", None, 7, {}],
 )
 def test_cve_2020_11651_what_is_not_in_the_clear_table_cant_be_reached(
     bench: Make, command: Any
