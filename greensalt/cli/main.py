@@ -30,6 +30,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "master": Command("greensalt.cli.master", "run a master"),
     "minion": Command("greensalt.cli.minion", "run a minion"),
     "key": Command("greensalt.cli.key", "list, accept, reject and delete the keys of minions"),
+    "run": Command("greensalt.cli.run", "have the master run a runner, as salt-run does"),
     "demo": Command("greensalt.cli.demo", "run a master and some minions here, to try things"),
 }
 
@@ -65,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("-V", "--version", action="version", version=f"greensalt {__version__}")
     module.add_arguments(parser)
-    return guarded(f"greensalt {name}", module.run, parser.parse_args(arguments))
+    return guarded(f"greensalt {name}", module.run, parser.parse_intermixed_args(arguments))
 
 
 def guarded(program: str, run: Callable[[Namespace], int], args: Namespace) -> int:

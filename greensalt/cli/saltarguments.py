@@ -161,7 +161,7 @@ def build_parser() -> ArgumentParser:
     _add_job(parser)
     _add_batch(parser)
     _add_target(parser)
-    _add_output(parser)
+    add_output(parser)
     return parser
 
 
@@ -203,7 +203,7 @@ def _add_target(parser: ArgumentParser) -> None:
     group.add_argument("--delimiter", metavar="TEXT", help="between the levels of a grain (:)")
 
 
-def _add_output(parser: ArgumentParser) -> None:
+def add_output(parser: ArgumentParser) -> None:
     from greensalt.client.outputters import NAMES
 
     add = parser.add_argument_group("output").add_argument

@@ -53,7 +53,7 @@ class JobClient:
             config = ClientConfig.load(_directory(c_path))
         self.config = config
         self._clock = JidClock()
-        self._link = MasterLink(
+        self.link = MasterLink(
             config.interface,
             config.ret_port,
             Path(config.cachedir),
@@ -69,7 +69,7 @@ class JobClient:
         self.close()
 
     def close(self) -> None:
-        self._link.close()
+        self.link.close()
 
     def start(
         self,
@@ -91,7 +91,7 @@ class JobClient:
         returned after `timeout_s` are asked whether they still run it, or else given up.
         """
         jid = self.valid_jid(jid)
-        bus = self._subscribed(jid)
+        bus = self.subscribed(tags.job(jid))
         try:
             published = self.publish(
                 tgt, fun, arg, tgt_type, ret=ret, jid=jid, kwarg=kwarg, options=options
@@ -110,8 +110,8 @@ class JobClient:
         """Watch a job that was published before: its results so far, then those to come."""
         if not is_jid(jid):
             raise TargetError(f"{jid!r} is not a job id")
-        bus = self._subscribed(jid)
-        page = self._link.follow(jid, 0)
+        bus = self.subscribed(tags.job(jid))
+        page = self.link.follow(jid, 0)
         known = Published(jid, page.minions, page.missing)
         return self._watch(known, bus, timeout_s, None, look_first=True)
 
@@ -131,7 +131,7 @@ class JobClient:
         tgt, tgt_type = self._target(tgt, tgt_type)
         args = _arguments(fun, arg, kwarg)
         load = _load(tgt, fun, args, tgt_type, ret, self.valid_jid(jid), dict(options or {}))
-        return self._link.publish(load)
+        return self.link.publish(load)
 
     def _watch(
         self,
@@ -145,7 +145,7 @@ class JobClient:
     ) -> JobWatch:
         return JobWatch(
             published,
-            self._link.follow,
+            self.link.follow,
             self._find_job if ask_silent else None,
             bus,
             timeout_s=self.config.timeout if timeout_s is None else timeout_s,
@@ -155,26 +155,26 @@ class JobClient:
 
     def _find_job(self, jid: str, minions: list[str]) -> Published:
         load = _load(minions, FIND_JOB, [jid], "list", "", self.valid_jid(), {})
-        return self._link.publish_once(load)
+        return self.link.publish_once(load)
 
-    def _subscribed(self, jid: str) -> BusClient | None:
-        """A live subscription to a job's events; None when this user has no way to the bus.
+    def subscribed(self, prefix: str) -> BusClient | None:
+        """A live subscription to the events below a tag; None when this user can't have one.
 
         Then the results are looked for, which is slower but loses nothing either. Raises
         TransportError when there is no master at all.
         """
         address = master_event_pub(self.config.sock_dir)
         if not os.access(address.removeprefix("ipc://"), os.R_OK | os.W_OK):
-            self._link.probe()
+            self.link.probe()
             log.info("%s is not open to this user; looking for results instead", address)
             return None
         bus = BusClient(address)
-        bus.subscribe(f"{tags.job(jid)}/")
+        bus.subscribe(f"{prefix}/")
         try:
             bus.sync(SYNC_S)
         except TransportError as error:
             bus.close()
-            self._link.probe()
+            self.link.probe()
             log.info("%s; looking for results instead", error)
             return None
         return bus

@@ -134,6 +134,32 @@ class MasterLink:
         """As `publish`, but RequestTimeout when there is no reply in time."""
         return _published(self._ask({"cmd": "publish", **load}, timeout_s))
 
+    def run(self, load: dict[str, Any]) -> None:
+        """Have the master begin a runner, under a jid of ours; see `publish`."""
+        jid = str(load["jid"])
+        for _ in range(PUBLISH_TRIES):
+            try:
+                self._ask_outer({"cmd": "runner", **load}, self._request_timeout_s)
+                return
+            except RequestTimeout as error:
+                log.info("%s; asking whether it has the run", error)
+                self.probe()
+            if (page := self._page_or_none(jid)) is not None and page.minions:
+                return
+        raise TransportError(f"the master at {self.address} listens but does not answer")
+
+    def wheel(self, load: dict[str, Any], timeout_s: float | None = None) -> dict[str, Any]:
+        """Have the master run a wheel function: what it says of it, with `return` and `success`.
+
+        It is sent once only: who gets RequestTimeout can't know what was done.
+        """
+        self.probe()
+        timeout_s = self._request_timeout_s if timeout_s is None else timeout_s
+        data = self._ask_outer({"cmd": "wheel", **load}, timeout_s).get("data")
+        if not isinstance(data, dict):
+            raise MalformedMessage(f"the master at {self.address} answered without `data`")
+        return data
+
     def follow(self, jid: str, after: int) -> Page:
         """The returns of a job behind the cursor `after`."""
         load = {"cmd": "follow_job", "jid": jid, "after": after}
@@ -167,6 +193,15 @@ class MasterLink:
 
     def _ask(self, load: dict[str, Any], timeout_s: float) -> dict[str, Any]:
         """The load of the reply; an error in it is raised as ours."""
+        inner = self._ask_outer(load, timeout_s).get("load")
+        if not isinstance(inner, dict):
+            raise self._unknown(load)
+        if isinstance(error := inner.get("error"), dict):
+            raise _raised(error)
+        return inner
+
+    def _ask_outer(self, load: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+        """The whole reply; an error in it is raised as ours."""
         fresh = not self._key
         if fresh:
             self._key = read_key(self._key_path, self.user)
@@ -186,15 +221,15 @@ class MasterLink:
             raise MalformedMessage(f"the master at {self.address} answered {reply!r:.80}")
         if isinstance(error := reply.get("error"), dict):
             raise _raised(error)
-        inner = reply.get("load")
-        if not isinstance(inner, dict):
-            raise MalformedMessage(
-                f"the master at {self.address} does not know the command {load['cmd']}: it is no"
-                " greensalt master, or one of another version"
-            )
-        if isinstance(error := inner.get("error"), dict):
-            raise _raised(error)
-        return inner
+        if not reply:
+            raise self._unknown(load)
+        return reply
+
+    def _unknown(self, load: dict[str, Any]) -> MalformedMessage:
+        return MalformedMessage(
+            f"the master at {self.address} does not know the command {load['cmd']}: it is no"
+            " greensalt master, or one of another version"
+        )
 
     def _exchange(self, load: dict[str, Any], timeout_s: float) -> Any:
         """The reply, whose load is unpacked. A master that refuses our codec gets msgpack."""

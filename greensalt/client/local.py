@@ -199,7 +199,7 @@ class LocalClient(JobClient):
         results = {}
         cursor, more = 0, True
         while more:
-            page = self._link.follow(jid, cursor)
+            page = self.link.follow(jid, cursor)
             results.update({each.id: _shown(each) for each in page.results})
             cursor, more = page.cursor, page.more
         return results

@@ -86,10 +86,11 @@ class MasterContext:
         self.home.run(self.bus.fire, tag, dict(data or {}))
         return True
 
-    def progress(self, data: Any, outputter: str | None = None) -> bool:
-        """Show something on the screen of whoever waits for this run."""
-        event: dict[str, Any] = {"data": data}
-        if outputter:
-            event["outputter"] = outputter
+    def progress(self, data: Mapping[str, Any]) -> bool:
+        """Show something on the screen of whoever waits for this run.
+
+        With `outputter` in `data` it is data["data"] that is shown, in that form; the outputter
+        "line" is a line of text.
+        """
         kind = "run" if self.kind == "runner" else self.kind
-        return self.fire_event(tags.tag(kind, self.jid, "progress"), event)
+        return self.fire_event(tags.tag(kind, self.jid, "progress"), data)

@@ -263,6 +263,7 @@ class Master:
             pillars=self.pillars,
         )
         self.runs = Runs(self.surroundings)
+        self.runs.recover()
         self._on_close("runs", self.runs.stop)
 
     def _start_upkeep(self) -> None:

@@ -53,7 +53,8 @@ class RunRequests:
         """Begin a runner: {tag, jid} at once, or {error: {name, message}}."""
         try:
             asked = self._asked("runner", load, _dict(load, "kwarg"))
-            run = self._runs.start("runner", asked.fun, asked.arg, asked.kwarg, *asked.who)
+            jid = str(load.get("jid") or "")
+            run = self._runs.start("runner", asked.fun, asked.arg, asked.kwarg, *asked.who, jid)
         except REFUSED as error:
             return error_reply(error)
         return {"tag": run.tag, "jid": run.jid}

@@ -19,7 +19,7 @@ from typing import Any, Final, Literal, NamedTuple
 import gevent
 from gevent.lock import BoundedSemaphore
 
-from greensalt.errors import CommandExecutionError, StoreError, Unstorable
+from greensalt.errors import CommandExecutionError, SaltInvocationError, StoreError, Unstorable
 from greensalt.functions.loader import Loader
 from greensalt.green import Crew
 from greensalt.master.context import MasterContext
@@ -27,7 +27,7 @@ from greensalt.master.runresult import RunOutcome, execute, failure
 from greensalt.store.jobs import Job, Return
 from greensalt.wire import tags
 from greensalt.wire.arguments import KWARG_MARK
-from greensalt.wire.jid import JidClock
+from greensalt.wire.jid import JidClock, is_jid
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,8 @@ Kind = Literal["runner", "wheel"]
 
 MOST_KNOWN: Final = 1000
 """Runs at work and waiting for their turn; what comes on top is refused."""
+RECOVERED: Final = 1000
+"""Of the newest jobs those that runs may have left unfinished are looked for, at a start."""
 STOPPED: Final = "The master was stopped while this was at work."
 
 
@@ -124,12 +126,16 @@ class Runs:
         kwarg: Mapping[str, Any] | None = None,
         user: str = "",
         eauth: str = "",
+        jid: str = "",
     ) -> Run:
         """Begin a run and leave it to itself. Raises CommandExecutionError when there are too many.
 
-        With a runner the job is in the store before this comes back.
+        With a runner the job is in the store before this comes back. A `jid` that the caller made
+        must not be that of another job (SaltInvocationError).
         """
-        task = self._begin(kind, fun, arg, kwarg or {}, (user, eauth))
+        if jid and (not is_jid(jid) or self._context.store.job(jid) is not None):
+            raise SaltInvocationError(f"{jid!r:.80} is not a job id, or that of another job")
+        task = self._begin(kind, fun, arg, kwarg or {}, (user, eauth), jid)
         self._crew.spawn(task.full_name, self._run, task)
         return Run(task.jid, task.tag)
 
@@ -163,6 +169,15 @@ class Runs:
         """The runs at work and waiting: what their events say, and `begun`, seconds since 1970."""
         return [{**task.event, "begun": task.begun} for task in self._known.values()]
 
+    def recover(self) -> None:
+        """Have the runs of a master that was killed return that they are over."""
+        store = self._context.store
+        for job in store.list_jobs(limit=RECOVERED):
+            if str(job.fun).startswith("runner.") and not store.returned(job.jid):
+                fun = str(job.fun).removeprefix("runner.")
+                task = _Task("runner", fun, job.arg, {}, job.user, "", job.jid, job.started)
+                self._finish(task, failure(STOPPED))
+
     def stop(self) -> None:
         """End all runs: those at work return that the master was stopped."""
         self._crew.stop()
@@ -176,13 +191,14 @@ class Runs:
         arg: Sequence[Any],
         kwarg: Mapping[str, Any],
         who: tuple[str, str],
+        jid: str = "",
     ) -> _Task:
         if len(self._known) >= MOST_KNOWN:
             raise CommandExecutionError(
                 f"{MOST_KNOWN} runners and wheel functions are at work or waiting already"
             )
-        now = datetime.now(UTC)
-        task = _Task(kind, fun, arg, kwarg, *who, self._clock.next(now), time.time())
+        jid = jid or self._clock.next(datetime.now(UTC))
+        task = _Task(kind, fun, arg, kwarg, *who, jid, time.time())
         self._known[task.jid] = task
         try:
             if kind == "runner":

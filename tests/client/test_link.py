@@ -97,7 +97,7 @@ def test_a_wrong_key_is_refused(made: Bench, client: LocalClient) -> None:
 def test_a_key_that_the_master_made_anew_is_read_again(
     made: Bench, fleet: Fleet, client: LocalClient
 ) -> None:
-    client._link._key = "that of the master before its restart"
+    client.link._key = "that of the master before its restart"
     assert client.cmd("db1", "test.ping") == {"db1": True}
 
 
@@ -281,9 +281,9 @@ def test_a_job_of_another_user_is_not_shown(bench: Callable[..., Bench]) -> None
         jid = client.cmd_async("db1", "test.ping")
         key = made.config.cachedir / ".somebody_key"
         key.write_text("x")
-        client._link.user = "somebody"
-        client._link._key = ""
-        client._link._key_path = key
+        client.link.user = "somebody"
+        client.link._key = ""
+        client.link._key_path = key
         with pytest.raises(AuthenticationError):
             client.get_cache_returns(jid)
 
