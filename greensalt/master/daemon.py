@@ -37,13 +37,16 @@ from greensalt.master.dispatch import Dispatch
 from greensalt.master.fileserver.receive import Receiver
 from greensalt.master.fileserver.server import file_server
 from greensalt.master.fileserver.updates import Updates
+from greensalt.master.follow import Following
 from greensalt.master.jobs import Jobs
 from greensalt.master.masteropts import MasterOptions
 from greensalt.master.peer import PeerRequests
 from greensalt.master.pillar import PillarService
 from greensalt.master.publishkey import PublishKey
+from greensalt.master.recent import RecentJobs
 from greensalt.master.reqserver import ReqServer
 from greensalt.master.returners import Returners
+from greensalt.master.returns import Returns
 from greensalt.master.roster import MasterRoster
 from greensalt.master.routes import HEAVY, clear_routes, minion_routes, private_routes
 from greensalt.master.runrequests import RunRequests
@@ -63,6 +66,7 @@ from greensalt.transport.bus import EventPublisher
 from greensalt.transport.device import Device
 from greensalt.transport.publish import Publisher, Pusher
 from greensalt.transport.sockets import new_context
+from greensalt.wire.jid import JidClock
 
 log = logging.getLogger(__name__)
 
@@ -205,7 +209,11 @@ class Master:
             self.master_key if config.sign_pub_messages else None,
             config.publish_signing_algorithm,
         )
-        self.jobs = Jobs(config, self.store, self.bus, self.dispatch, self.roster, self.access)
+        recent, clock = RecentJobs(self.store), JidClock()
+        self.jobs = Jobs(
+            config, self.store, self.bus, self.dispatch, self.roster, self.access, recent, clock
+        )
+        self.returns = Returns(self.store, self.bus, recent, clock)
         self.pillars = PillarService(config)
         self.services = Services(
             config, self.bus, self.cache, self.keys, self.sessions, self.roster, self.pillars
@@ -232,8 +240,13 @@ class Master:
         self.reqserver = ReqServer(
             self.sessions,
             self.codecs,
-            clear_routes(self.signin, self.jobs, RunRequests(self.runs, self.access)),
-            minion_routes(self.jobs, self.services, self.files, receiver, options, self.peers),
+            clear_routes(
+                self.signin,
+                self.jobs,
+                Following(self.store, self.access),
+                RunRequests(self.runs, self.access),
+            ),
+            minion_routes(self.returns, self.services, self.files, receiver, options, self.peers),
             private_routes(self.master_key, self.services, self.files),
             HEAVY,
             config.worker_threads,

@@ -1,33 +1,30 @@
-"""The way of one job through the master: publish, returns, and who follows it.
+"""Publishing: a job is authorized, resolved to minions, stored, told and sent.
 
-Source: docs/protocol.md 5, 6, 8, 12.
+Source: docs/protocol.md 5, 6, 8.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections import OrderedDict, deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
+
+from gevent.event import Event
 
 from greensalt.config import MasterConfig
 from greensalt.errors import (
     AuthenticationError,
     AuthorizationError,
     GreensaltError,
-    MalformedMessage,
-    StoreError,
     TargetError,
-    UnknownJob,
-    Unstorable,
 )
 from greensalt.master.access import Access, Caller, functions_of
 from greensalt.master.dispatch import Dispatch
-from greensalt.master.sessions import Peer
+from greensalt.master.recent import BY_ID, RecentJobs, job_of
 from greensalt.store.jobs import Job, JobStore, Return
-from greensalt.target import Expectation, Roster, expected, matches
+from greensalt.target import Expectation, Roster, expected
 from greensalt.transport.bus import EventPublisher
 from greensalt.wire import tags
 from greensalt.wire.ids import BROADCAST_TOPIC, publish_topic
@@ -35,11 +32,8 @@ from greensalt.wire.jid import JidClock, is_jid
 
 log = logging.getLogger(__name__)
 
-RECENT_JOBS = 1000  # whose expected minions are kept in memory
-UNCACHED_JOBS = 100
-FOLLOW_ROWS = 200  # returns in one reply to a follower
-FOLLOW_BYTES = 4 << 20  # and their size, unless a single one has more
-BY_ID = frozenset({"glob", "pcre", "list"})  # target types that the id alone decides
+PAGE_ROWS = 200  # of returns that somebody in here waits for
+PAGE_BYTES = 4 << 20
 PASSED_ON = ("metadata", "ret_config", "ret_kwargs", "module_executors", "executor_opts")
 
 
@@ -53,10 +47,7 @@ class Published(NamedTuple):
 
 
 class Jobs:
-    """Publishes jobs and takes their returns in.
-
-    `refused` counts returns that nobody asked for, `repeated` those that were there already.
-    """
+    """Publishes jobs."""
 
     def __init__(
         self,
@@ -66,6 +57,8 @@ class Jobs:
         dispatch: Dispatch,
         roster: Roster,
         access: Access,
+        recent: RecentJobs,
+        clock: JidClock,
     ) -> None:
         self._config = config
         self._store = store
@@ -73,12 +66,8 @@ class Jobs:
         self._dispatch = dispatch
         self._roster = roster
         self._access = access
-        self._clock = JidClock()
-        self._recent: OrderedDict[str, Job] = OrderedDict()
-        self._uncached: deque[str] = deque(maxlen=UNCACHED_JOBS)  # whose returns are only fired
-        self.returned = self.refused = self.repeated = 0
-
-    # -- publish -----------------------------------------------------------------------------
+        self._recent = recent
+        self._clock = clock
 
     def publish(self, load: dict[str, Any]) -> dict[str, Any]:
         """The clear command `publish`: {enc, load: {jid, minions, missing}} or {error: ...}."""
@@ -109,6 +98,28 @@ class Jobs:
             answer.get("missing", []),
             answer.get("error", ""),
         )
+
+    def await_returns(
+        self, jid: str, minions: Collection[str], timeout_s: float
+    ) -> Iterator[Return]:
+        """Each return of a job as it is stored, until all of `minions` are in or the time is over.
+
+        Raises StoreError.
+        """
+        stored, missing, cursor = Event(), set(minions), 0
+        stop = self._bus.listen(tags.job_ret(jid, ""), lambda _tag, _data: stored.set())
+        try:
+            until = time.monotonic() + timeout_s
+            while missing:
+                stored.clear()
+                while page := self._store.returns(jid, cursor, PAGE_ROWS, PAGE_BYTES):
+                    cursor = page[-1].seq
+                    missing.difference_update(each.id for each in page)
+                    yield from page
+                if missing and not stored.wait(max(0.0, until - time.monotonic())):
+                    return
+        finally:
+            stop()
 
     def _expect(self, load: Mapping[str, Any], *, widest: bool = False) -> Expectation:
         options = load.get("kwargs") or {}
@@ -141,12 +152,12 @@ class Jobs:
             }
         jid = load.get("jid") or self._clock.next(datetime.now(UTC))
         minions, missing = list(expectation.minions), list(expectation.missing)
-        job = self._job(user, jid, load, minions, missing)
+        job = job_of(user, jid, load, minions, missing)
         if (load.get("kwargs") or {}).get("nocache"):
-            self._uncached.append(jid)
+            self._recent.uncached.append(jid)
         else:
             self._store.add_job(job)
-        self._remember(job)
+        self._recent.remember(job)
         self._bus.fire(
             tags.job_new(jid),
             {
@@ -170,27 +181,11 @@ class Jobs:
             return
         if not is_jid(jid):
             raise AuthorizationError(f"{jid!r} is not a job id")
-        known = self._find(str(jid))
-        if known is not None and not self._may_see(caller, known):
+        known = self._recent.find(str(jid))
+        if known is not None and not may_see(self._access, caller, known):
             raise AuthorizationError(f"job {jid} belongs to {known.user}")
         if known is not None and (known.fun, known.arg) != (load["fun"], load.get("arg", [])):
             raise AuthorizationError(f"{jid} is the id of another job")
-
-    def _job(
-        self, user: str, jid: str, load: dict[str, Any], minions: list[str], missing: list[str]
-    ) -> Job:
-        return Job(
-            jid=jid,
-            fun=load["fun"],
-            arg=load.get("arg", []),
-            tgt=load.get("tgt", ""),
-            tgt_type=str(load.get("tgt_type", "glob")),
-            user=user,
-            minions=minions,
-            missing=missing,
-            load={**load, "jid": jid, "user": user},
-            started=time.time(),
-        )
 
     def _publish_load(self, user: str, jid: str, load: Mapping[str, Any]) -> dict[str, Any]:
         """What the minions get (docs/protocol.md 5.2)."""
@@ -231,9 +226,9 @@ class Jobs:
         """Have every minion answer test.ping, so that those with an old key notice it."""
         jid = self._clock.next(datetime.now(UTC))
         load: dict[str, Any] = {"fun": "test.ping", "tgt": "*", "kwargs": {}}
-        job = self._job(self._config.user, jid, load, sorted(self._roster.ids()), [])
+        job = job_of(self._config.user, jid, load, sorted(self._roster.ids()), [])
         self._store.add_job(job)
-        self._remember(job)
+        self._recent.remember(job)
         self.send(self._publish_load(self._config.user, jid, load), job.minions)
 
     def _refused(self, load: Mapping[str, Any], error: GreensaltError) -> None:
@@ -241,157 +236,12 @@ class Jobs:
         if is_jid(jid):
             self._bus.fire(tags.job_error(str(jid)), {"error": str(error)})
 
-    # -- returns -----------------------------------------------------------------------------
 
-    def take_return(self, peer: Peer, load: dict[str, Any]) -> None:
-        """The command `_return`; comes back once the return is in the store.
-
-        Raises MalformedMessage when it is none, StoreError when it could not be kept.
-        """
-        jid, fun = load.get("jid"), load.get("fun")
-        if not isinstance(jid, str) or not isinstance(fun, str | list) or "return" not in load:
-            raise MalformedMessage(f"{peer.id}: not a return")
-        if jid == "nocache":
-            self._bus.fire(tags.job_ret(jid, peer.id), load)
-            return
-        if jid == "req":
-            jid = self._own_job(peer.id, load)
-        elif not is_jid(jid) or not self._was_asked(peer.id, jid):
-            self._refuse_return(peer.id, jid, "it was not asked for")
-            return
-        try:
-            is_first = jid in self._uncached or self._store.add_return(
-                self._row(jid, peer.id, load)
-            )
-        except (UnknownJob, Unstorable) as error:  # no later try could help: let it go
-            self._refuse_return(peer.id, jid, str(error))
-            return
-        if is_first:
-            self.returned += 1
-            self._bus.fire(tags.job_ret(jid, peer.id), load)
-        else:
-            self.repeated += 1
-            log.info("%s returned job %s once more; the first return stays", peer.id, jid)
-
-    def _refuse_return(self, minion_id: str, jid: str, why: str) -> None:
-        self.refused += 1
-        log.warning("%s returned for job %r: %s", minion_id, jid, why)
-
-    def _row(self, jid: str, minion_id: str, load: dict[str, Any]) -> Return:
-        return Return(
-            seq=0,
-            jid=jid,
-            id=minion_id,
-            fun=load["fun"],
-            ret=load["return"],
-            retcode=load.get("retcode", 0),
-            success=load.get("success", True),
-            received=time.time(),
-            load=load,
-        )
-
-    def _own_job(self, minion_id: str, load: dict[str, Any]) -> str:
-        """A job that a minion began by itself (salt-call, its schedule) gets its jid here."""
-        jid = self._clock.next(datetime.now(UTC))
-        load["jid"] = jid
-        load.setdefault("tgt", minion_id)
-        load.setdefault("tgt_type", "glob")
-        load.setdefault("arg", load.get("fun_args", []))
-        job = self._job(str(load.get("user", "")), jid, load, [minion_id], [])
-        self._store.add_job(job._replace(load={k: v for k, v in load.items() if k != "return"}))
-        self._remember(job)
-        return jid
-
-    def _was_asked(self, minion_id: str, jid: str) -> bool:
-        job = self._find(jid)
-        if job is None:
-            return False
-        if minion_id in job.minions:
-            return True
-        by_id = job.tgt_type in BY_ID
-        if by_id and not matches(job.tgt, job.tgt_type, IdOnly(minion_id)):
-            return False
-        # Grains and pillar are the minion's own knowledge: the master's copy may be older.
-        if jid not in self._uncached:
-            self._store.extend_minions(jid, [minion_id])
-        self._remember(job._replace(minions=[*job.minions, minion_id]))
-        return True
-
-    def _find(self, jid: str) -> Job | None:
-        job = self._recent.get(jid)
-        if job is None:
-            job = self._store.job(jid)
-            if job is not None:
-                self._remember(job)
-        return job
-
-    def _remember(self, job: Job) -> None:
-        known = self._recent.get(job.jid)
-        if known is not None:  # one jid may be published several times, to different lists
-            job = job._replace(minions=sorted({*known.minions, *job.minions}))
-        self._recent[job.jid] = job
-        self._recent.move_to_end(job.jid)
-        while len(self._recent) > RECENT_JOBS:
-            self._recent.popitem(last=False)
-
-    # -- following ---------------------------------------------------------------------------
-
-    def follow(self, load: dict[str, Any]) -> dict[str, Any]:
-        """The clear command `follow_job`: the returns of a job after a cursor (12)."""
-        try:
-            caller = self._access.authenticate(load)
-            jid, after = load.get("jid"), load.get("after", 0)
-            if not is_jid(jid) or not isinstance(after, int):
-                raise AuthorizationError(f"{jid!r} is not a job id")
-            job = self._store.job(str(jid))
-            if job is not None and not self._may_see(caller, job):
-                raise AuthorizationError(f"job {jid} belongs to {job.user}")
-        except (AuthenticationError, AuthorizationError, StoreError) as error:
-            return error_reply(error)
-        rows = self._returns(str(jid), after) if job else []
-        return {
-            "enc": "clear",
-            "load": {
-                "jid": jid,
-                "minions": job.minions if job else [],
-                "missing": job.missing if job else [],
-                "returns": [_followed(row) for row in rows],
-                "cursor": rows[-1].seq if rows else after,
-                "more": bool(rows) and bool(self._store.returns(str(jid), rows[-1].seq, limit=1)),
-            },
-        }
-
-    def _may_see(self, caller: Caller, job: Job) -> bool:
-        return self._access.sees_job_of(caller, job.user, str(job.load.get("eauth") or ""))
-
-    def _returns(self, jid: str, after: int) -> list[Return]:
-        return self._store.returns(jid, after, FOLLOW_ROWS, FOLLOW_BYTES)
-
-
-class IdOnly:
-    """Facts of a minion of which only the id matters."""
-
-    grains: Mapping[str, Any] = {}
-    pillar: Mapping[str, Any] = {}
-
-    def __init__(self, minion_id: str) -> None:
-        self.id = minion_id
+def may_see(access: Access, caller: Caller, job: Job) -> bool:
+    """Whether a user may know what became of a job."""
+    return access.sees_job_of(caller, job.user, str(job.load.get("eauth") or ""))
 
 
 def error_reply(error: GreensaltError) -> dict[str, Any]:
     """An error as a clear command answers it: {error: {name, message}}."""
     return {"error": {"name": type(error).__name__, "message": str(error)}}
-
-
-def _followed(row: Return) -> dict[str, Any]:
-    followed = {
-        "seq": row.seq,
-        "id": row.id,
-        "fun": row.fun,
-        "return": row.ret,
-        "retcode": row.retcode,
-        "success": row.success,
-    }
-    if row.load.get("out"):
-        followed["out"] = row.load["out"]
-    return followed

@@ -16,10 +16,12 @@ from greensalt.crypto.keypair import PrivateKey
 from greensalt.green import offload
 from greensalt.master.fileserver.receive import Receiver
 from greensalt.master.fileserver.server import FileServer
+from greensalt.master.follow import Following
 from greensalt.master.jobs import Jobs
 from greensalt.master.masteropts import MasterOptions
 from greensalt.master.peer import PeerRequests
 from greensalt.master.reqserver import ClearHandler, MinionHandler, PrivateHandler
+from greensalt.master.returns import Returns
 from greensalt.master.runrequests import RunRequests
 from greensalt.master.services import Services
 from greensalt.master.sessions import Peer
@@ -30,20 +32,22 @@ HEAVY = frozenset(
 )  # those that need the processor
 
 
-def clear_routes(signin: SignIn, jobs: Jobs, runs: RunRequests) -> Mapping[str, ClearHandler]:
+def clear_routes(
+    signin: SignIn, jobs: Jobs, following: Following, runs: RunRequests
+) -> Mapping[str, ClearHandler]:
     """For everybody: {command: load -> reply}."""
     return {
         "_auth": signin.answer,
         "ping": lambda load: load,
         "publish": jobs.publish,
-        "follow_job": jobs.follow,
+        "follow_job": following.follow,
         "runner": runs.runner,
         "wheel": runs.wheel,
     }
 
 
 def minion_routes(
-    jobs: Jobs,
+    returns: Returns,
     services: Services,
     files: FileServer,
     receiver: Receiver,
@@ -52,7 +56,7 @@ def minion_routes(
 ) -> Mapping[str, MinionHandler]:
     """For authenticated minions: {command: (peer, load) -> result}."""
     return {
-        "_return": jobs.take_return,
+        "_return": returns.take_return,
         "_minion_event": services.minion_event,
         "_register_resources": services.register_resources,
         "_mine": services.mine_store,

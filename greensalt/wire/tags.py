@@ -168,7 +168,9 @@ def unpack_event(raw: bytes) -> tuple[str, dict[str, Any]]:
 
 def stamp(data: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     """Return event data with its time of firing; a naive ``now`` is taken as UTC."""
-    moment = now.replace(tzinfo=UTC) if now.tzinfo is None else now.astimezone(UTC)
+    moment = now
+    if now.tzinfo is not UTC:
+        moment = now.replace(tzinfo=UTC) if now.tzinfo is None else now.astimezone(UTC)
     return {**data, "_stamp": moment.isoformat()}
 
 

@@ -141,7 +141,7 @@ def test_a_return_is_stored_once_and_fired_once(bench: Make) -> None:
         0,
         True,
     )
-    assert made.master.jobs.repeated == 1
+    assert made.master.returns.repeated == 1
 
 
 def test_a_return_is_acknowledged_only_once_it_is_stored(bench: Make) -> None:
@@ -182,7 +182,7 @@ def test_a_return_for_a_job_of_others_or_of_nobody_is_counted_and_refused(bench:
         assert stranger.returns(refused) is None
     assert stranger.returns(7) == ""
     assert made.follow(jid)["load"]["returns"] == []
-    assert made.master.jobs.refused == 5
+    assert made.master.returns.refused == 5
     tags = [event[0] for event in iter(lambda: listener.next(0.1), None)]
     assert tags == [f"salt/job/{jid}/new", f"salt/job/{jid}/publish"]
 
@@ -247,7 +247,7 @@ def test_a_return_for_a_job_that_was_pruned_is_refused_for_good(bench: Make) -> 
     jid = made.job("m1")
     assert made.master.store.prune(0.000001, 0) == 1
     assert peer.returns(jid) is None
-    assert made.master.jobs.refused == 1
+    assert made.master.returns.refused == 1
 
 
 def test_one_jid_may_be_published_to_several_lists(bench: Make) -> None:

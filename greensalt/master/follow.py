@@ -1,0 +1,67 @@
+"""Following a job: its returns after a cursor, from the store.
+
+Source: docs/protocol.md 12.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from greensalt.errors import AuthenticationError, AuthorizationError, StoreError
+from greensalt.master.access import Access
+from greensalt.master.jobs import error_reply, may_see
+from greensalt.store.jobs import JobStore, Return
+from greensalt.wire.jid import is_jid
+
+FOLLOW_ROWS = 200  # returns in one reply to a follower
+FOLLOW_BYTES = 4 << 20  # and their size, unless a single one has more
+
+
+class Following:
+    """Answers who follows a job."""
+
+    def __init__(self, store: JobStore, access: Access) -> None:
+        self._store = store
+        self._access = access
+
+    def follow(self, load: dict[str, Any]) -> dict[str, Any]:
+        """The clear command `follow_job`: the returns of a job after a cursor (12)."""
+        try:
+            caller = self._access.authenticate(load)
+            jid, after = load.get("jid"), load.get("after", 0)
+            if not is_jid(jid) or not isinstance(after, int):
+                raise AuthorizationError(f"{jid!r} is not a job id")
+            job = self._store.job(str(jid))
+            if job is not None and not may_see(self._access, caller, job):
+                raise AuthorizationError(f"job {jid} belongs to {job.user}")
+        except (AuthenticationError, AuthorizationError, StoreError) as error:
+            return error_reply(error)
+        rows = self._returns(str(jid), after) if job else []
+        return {
+            "enc": "clear",
+            "load": {
+                "jid": jid,
+                "minions": job.minions if job else [],
+                "missing": job.missing if job else [],
+                "returns": [_followed(row) for row in rows],
+                "cursor": rows[-1].seq if rows else after,
+                "more": bool(rows) and bool(self._store.returns(str(jid), rows[-1].seq, limit=1)),
+            },
+        }
+
+    def _returns(self, jid: str, after: int) -> list[Return]:
+        return self._store.returns(jid, after, FOLLOW_ROWS, FOLLOW_BYTES)
+
+
+def _followed(row: Return) -> dict[str, Any]:
+    followed = {
+        "seq": row.seq,
+        "id": row.id,
+        "fun": row.fun,
+        "return": row.ret,
+        "retcode": row.retcode,
+        "success": row.success,
+    }
+    if row.load.get("out"):
+        followed["out"] = row.load["out"]
+    return followed
