@@ -207,6 +207,35 @@ def test_a_root_may_be_the_whole_file_system(tree: Path) -> None:
     assert found.real == str(tree / "one/top.sls")
 
 
+@pytest.mark.parametrize("is_removed", [False, True])
+def test_a_root_may_be_switched_to_another_tree_at_any_time(
+    tmp_path: Path, is_removed: bool
+) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text(name)
+    root = tmp_path / "root"
+    roots = Roots({"base": [str(root), str(tmp_path / "later")]})
+    assert roots.find("base", "file") is None
+    root.symlink_to("one")
+    for name in ("one", "two"):
+        (tmp_path / "new").symlink_to(name)
+        (tmp_path / "new").replace(root)
+        if is_removed and name == "two":
+            (tmp_path / "one/file").unlink()
+            (tmp_path / "one").rmdir()
+        found = roots.find("base", "file")
+        assert found is not None
+        assert Path(found.real).read_text() == name
+        assert found.path == str(root / "file")
+    root.unlink()
+    (tmp_path / "later").mkdir()
+    (tmp_path / "later/file").write_text("later")
+    found = roots.find("base", "file")
+    assert found is not None
+    assert found.real == str(tmp_path / "later/file")
+
+
 def test_an_environment_that_does_not_exist_is_empty(tree: Path) -> None:
     roots = Roots({"base": [str(tree / "one")]})
     assert roots.listing("nope").files == ()

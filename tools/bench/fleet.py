@@ -15,9 +15,9 @@ from greensalt.errors import SignInRefused
 from tests._peer import Peer
 
 
-def sign_in(count: int, ret_port: int) -> list[Peer]:
+def sign_in(count: int, ret_port: int, prefix: str = "bench") -> list[Peer]:
     """A fleet of one key pair, which no master minds; the keys are accepted automatically."""
-    peers = [Peer(f"tcp://127.0.0.1:{ret_port}", f"bench{number}") for number in range(count)]
+    peers = [Peer(f"tcp://127.0.0.1:{ret_port}", f"{prefix}{number}") for number in range(count)]
     for peer in peers:
         if not isinstance(peer.sign_in(), Accepted):
             raise SignInRefused(f"{peer.id} was not accepted: {peer.answer!r}")

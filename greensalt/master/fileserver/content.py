@@ -81,14 +81,14 @@ def read_chunk(real: str, offset: int, most: int) -> bytes:
     """At most `most` bytes from `offset`; empty at the end. Raises OSError."""
     descriptor = open_regular(real)
     try:
-        if offset >= os.fstat(descriptor).st_size:
-            return b""
+        # Never more than there is: the whole of what is asked for would be allocated first.
+        left = min(most, os.fstat(descriptor).st_size - offset)
         pieces = []
-        while most and (piece := os.pread(descriptor, most, offset)):
+        while left > 0 and (piece := os.pread(descriptor, left, offset)):
             pieces.append(piece)
             offset += len(piece)
-            most -= len(piece)
-        return b"".join(pieces)
+            left -= len(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
     finally:
         os.close(descriptor)
 

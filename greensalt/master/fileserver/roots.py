@@ -14,6 +14,7 @@ import re
 import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from greensalt.errors import ConfigError
 from greensalt.master.fileserver.backend import Found, Listing
@@ -46,6 +47,7 @@ class Roots:
             env: Index(roots, follow_links, ignore_links, self._ignored)
             for env, roots in self._roots.items()
         }
+        self._real_roots: dict[str, str] = {}
 
     def envs(self) -> Sequence[str]:
         return sorted(self._roots)
@@ -57,21 +59,65 @@ class Roots:
     def find(self, env: str, path: str) -> Found | None:
         rel = os.fspath(safe_join("", path))
         roots = self._roots.get(env, ())
-        real_roots = [os.path.realpath(root) for root in roots]
-        for root, real_root in zip(roots, real_roots, strict=True):
-            try:
-                real = os.path.realpath(Path(real_root, rel), strict=True)
-                status = Path(real).stat()
-            except (OSError, ValueError):  # ValueError: a name that no file can have
-                continue
-            if not stat.S_ISREG(status.st_mode):
+        for root in roots:
+            place = self._look_up(roots, root, rel)
+            if place is None or not stat.S_ISREG(place.status.st_mode):
                 continue
             shown = os.fspath(Path(root, rel))
-            if not any(is_below(real, each) for each in real_roots):
+            if not place.is_inside:
                 log.warning("%s: a symlink leads out of the roots of %s", rel, env)
             elif not self._ignored(rel) and not self._ignored(shown):
-                return Found(shown, real, rel, status)
+                return Found(shown, place.real, rel, place.status)
         return None
+
+    def _look_up(self, roots: Sequence[str], root: str, rel: str) -> _Place | None:
+        real_root = self._real_root(root)
+        if real_root is None:
+            return None
+        try:
+            place = _plain_place(real_root, rel)
+            if place is None:  # there is a symlink on the way
+                real = os.path.realpath(Path(real_root, rel), strict=True)
+                inside = any(is_below(real, os.path.realpath(each)) for each in roots)
+                place = _Place(real, Path(real).stat(), inside)
+        except (OSError, ValueError):  # ValueError: a name that no file can have
+            return None
+        return place
+
+    def _real_root(self, root: str) -> str | None:
+        """A root without symlinks; None if it is not there.
+
+        What was found before holds as long as both are the same directory.
+        """
+        known = self._real_roots.get(root)
+        try:
+            if known is None or not Path(known).samefile(root):
+                known = self._real_roots[root] = os.path.realpath(root, strict=True)
+        except OSError:
+            # The one that was known is gone, or the root itself.
+            self._real_roots.pop(root, None)
+            return self._real_root(root) if known is not None else None
+        return known
+
+
+class _Place(NamedTuple):
+    """Where a path leads: without symlinks, and whether that is inside the roots."""
+
+    real: str
+    status: os.stat_result
+    is_inside: bool
+
+
+def _plain_place(real_root: str, rel: str) -> _Place | None:
+    """What is at a path below a root, if no part of it is a symlink; raises OSError."""
+    place = Path(real_root)
+    status = None
+    for name in rel.split("/"):
+        place /= name
+        status = place.lstat()
+        if stat.S_ISLNK(status.st_mode):
+            return None
+    return _Place(os.fspath(place), status, is_inside=True) if status else None
 
 
 def ignore(regexes: Sequence[str], globs: Sequence[str]) -> Ignored:
