@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,16 +20,23 @@ from greensalt.errors import StoreError
 from greensalt.master.publishkey import BLOCK, PublishKey
 from greensalt.store.keys import State
 from greensalt.transport.request import ReqChannel
-from greensalt.wire.dialect import pack, pack_bin, unpack
+from greensalt.wire.dialect import pack, pack_bin, unpack, unpack_bin
 from greensalt.wire.envelope import BAD_LOAD, clear_request, encrypted_request
 from tests._bench import Bench
-from tests._load import MIB, Lateness, wait_for
+from tests._load import MIB, Turns, cpu_of, wait_for
 from tests._peer import key
 
 Make = Callable[..., Bench]
 
 MANY = 4_000_000
-LISTS = b"\xdd" + MANY.to_bytes(4, "big") + b"\x90" * MANY  # to build them takes 5 s
+LISTS = b"\xdd" + MANY.to_bytes(4, "big") + b"\x90" * MANY  # to build them takes seconds
+
+
+@pytest.fixture(scope="module")
+def built_tenth_s() -> float:
+    """The CPU that it takes here to build a tenth of `LISTS`."""
+    some = MANY // 10
+    return cpu_of(lambda: unpack_bin(b"\xdd" + some.to_bytes(4, "big") + b"\x90" * some))
 
 
 @contextmanager
@@ -57,12 +65,14 @@ def full_disk() -> Iterator[None]:
         bytes(MANY),
     ],
 )
-def test_a_stranger_cant_stop_the_master_with_a_large_request(bench: Make, body: bytes) -> None:
+def test_a_stranger_cant_stop_the_master_with_a_large_request(
+    bench: Make, body: bytes, built_tenth_s: float
+) -> None:
     made = bench(auto_accept=True)
     made.peer()
-    with Lateness() as hub:
+    with Turns() as hub:
         assert made.anybody().send(body) in (BAD_LOAD, {"error": "Routing error"})
-    assert hub.worst_s < 0.4
+    assert hub.longest_s < built_tenth_s
 
 
 def test_a_local_user_may_send_a_large_request(bench: Make) -> None:
@@ -83,13 +93,23 @@ def test_a_large_packet_of_somebody_else_is_refused(bench: Make) -> None:
     assert peer.request("_mine_flush") is False
 
 
-def test_a_minion_may_return_much(bench: Make) -> None:
+def test_a_minion_may_return_much(bench: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is large is opened beside the hub."""
     made = bench(auto_accept=True)
     peer = made.peer()
     jid = made.job("*")
-    with Lateness() as hub:
-        assert peer.returns(jid, ["x" * 1000] * 20_000) is None
-    assert hub.worst_s < 0.5
+    threads: list[int] = []
+    really_open = Crypticle.open
+
+    def open_(self: Crypticle, packet: bytes, *args: Any, **options: Any) -> Any:
+        if len(packet) > MIB:
+            threads.append(threading.get_ident())
+        return really_open(self, packet, *args, **options)
+
+    monkeypatch.setattr(Crypticle, "open", open_)
+    assert peer.returns(jid, ["x" * 1000] * 20_000) is None
+    assert len(threads) == 1
+    assert threads[0] != threading.get_ident()
     assert len(made.master.store.returns(jid)[0].ret) == 20_000
 
 
@@ -127,12 +147,11 @@ def test_a_minion_cant_stop_the_master_with_many_events(bench: Make) -> None:
     peer = made.peer()
     fired: list[str] = []
     made.master.bus.listen("mine/", lambda tag, _: fired.append(tag))
-    begun = time.monotonic()
-    with Lateness() as hub:
+    with Turns() as hub:
         events = [{"tag": f"mine/{number}", "data": {}} for number in range(10_000)]
         assert peer.request("_minion_event", events=events) is None
     assert len(fired) == 10_000
-    assert hub.worst_s < (time.monotonic() - begun) * 0.7  # nearly all of it when fired at once
+    assert hub.longest_s < hub.total_s / 2  # nearly all of it when fired at once
 
 
 def test_an_event_with_a_monstrous_tag_is_refused(bench: Make) -> None:
@@ -180,23 +199,25 @@ def test_a_crowd_of_strangers_does_not_delay_the_returns(bench: Make) -> None:
     load = sign_in_request(made.peer("x", 1, sign_in=False).attempt())
     channels = [ReqChannel(made.master.clients_address) for _ in range(500)]
     answers: list[Any] = []
+    returned: list[Any] = []
 
     def sign_in(number: int, minion_id: str) -> None:
         body = clear_request({**load, "id": minion_id, "nonce": f"{number:032x}"})
         answers.append(unpack(channels[number].request(body, 30)))
 
+    crowd_s: list[float] = []
     for name in ("s{}", "one"):
         answers.clear()
         crowd = [gevent.spawn(sign_in, number, name.format(number)) for number in range(500)]
         wait_for(lambda: len(answers) > 5)
-        slowest = 0.0
+        slowest_s, begun = 0.0, time.process_time()
         while len(answers) < 450:
-            begun = time.monotonic()
-            assert member.returns(jid) is None
-            slowest = max(slowest, time.monotonic() - begun)
+            slowest_s = max(slowest_s, cpu_of(lambda: returned.append(member.returns(jid))))
         gevent.joinall(crowd, raise_error=True)
-        assert slowest < 0.5
+        crowd_s.append(time.process_time() - begun)
+        assert slowest_s < crowd_s[0] / 3  # of the CPU: behind them all it would be the whole
         assert len(answers) == 500
+    assert set(returned) == {None}
     # Those that were too many at once are told to come again.
     pending = len(made.master.keys.list()[State.PENDING])
     assert 350 < pending <= 501
@@ -244,13 +265,17 @@ def test_a_store_that_somebody_locks_delays_no_stop_and_loses_no_return(bench: M
     made = bench(auto_accept=True)
     peer = made.peer()
     jid = made.job("*")
+    waits = made.master.store.database.alone(
+        lambda it: it.execute("PRAGMA busy_timeout").fetchone()
+    )
+    assert waits[0] <= 1000  # milliseconds: less than a stop may take
     lock = sqlite3.connect(made.config.cachedir / "greensalt.db", isolation_level=None)
     lock.execute("BEGIN IMMEDIATE")
     returning = gevent.spawn(peer.returns, jid)
     wait_for(lambda: made.master.store.database.queue_len)
-    begun = time.monotonic()
-    made.master.close()
-    assert time.monotonic() - begun < 2
+    with gevent.Timeout(60):
+        made.master.close()  # although the lock stays
+    assert made.master.store.database.failed == 1
     assert "error" in returning.get(timeout=5)
     lock.close()
     made.restart()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -20,7 +19,7 @@ from greensalt.green import offload
 from greensalt.transport.device import Device
 from greensalt.transport.publish import Publisher
 from greensalt.transport.sockets import Context, Socket, green_socket, new_context
-from tests._load import MIB, Lateness, rss, wait_for
+from tests._load import MIB, Turns, loop_turns, rss, wait_for
 from tests._zmtp import MORE, Wire, frame, message
 
 
@@ -91,9 +90,9 @@ def test_a_device_that_holds_back_does_not_spin(bench: Callable[..., Bench]) -> 
     for other in others:
         other.send(b"more")
     gevent.sleep(0.05)
-    before = time.process_time()
+    before = loop_turns()
     gevent.sleep(1.3)
-    assert time.process_time() - before < 0.3
+    assert loop_turns() - before < 50  # thousands when it spins
     assert made.device.missed == 0
     made.gate.set()
     with gevent.Timeout(5):
@@ -105,7 +104,7 @@ def test_a_device_that_holds_back_does_not_spin(bench: Callable[..., Bench]) -> 
 
 def test_a_message_of_very_many_frames_stops_nobody(bench: Callable[..., Bench]) -> None:
     made = bench()
-    with Wire(made.address).greet("DEALER") as wire, Lateness() as hub:
+    with Wire(made.address).greet("DEALER") as wire, Turns() as hub:
         for _ in range(4):
             wire.send(frame(b"x", MORE) * 100_000)
         wire.send(message(b"", b"end") + message(b"", b"next"))
@@ -113,7 +112,7 @@ def test_a_message_of_very_many_frames_stops_nobody(bench: Callable[..., Bench])
         wait_for(lambda: made.device.malformed == 1)
         reply = message(b"", b"re:next")
         assert wire.read(len(reply)) == reply
-    assert hub.worst_s < 0.3  # 0.8 when it is read at once
+    assert hub.longest_s < hub.total_s / 4  # nearly all of it when it is read at once
 
 
 def test_who_does_not_read_replies_does_not_fill_the_memory(bench: Callable[..., Bench]) -> None:
@@ -249,9 +248,10 @@ def test_a_stop_in_the_middle_of_load_answers_what_was_accepted(
     made.device._handle = handle
     clients = [gevent.spawn(load, name) for name in range(40)]
     wait_for(lambda: len(answered) > 100)
-    begun = time.monotonic()
-    assert made.device.stop(1.0) == 0
-    assert time.monotonic() - begun < 0.5
+    before = len(handled)
+    assert made.device.stop(30) == 0
+    # What came in the moment of the last call, and one more of each: not what came ever after.
+    assert len(handled) - before < 400
     gevent.sleep(0.2)
     gevent.killall(clients)
     assert sorted(answered) == sorted(handled)
