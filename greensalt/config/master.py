@@ -65,9 +65,16 @@ class MasterConfig(Config):
     drop_messages_signature_fail: bool = False
     auth_events: bool = True
     allow_minion_key_revoke: bool = True
-    token_expire: int = 43200
 
     # Who may publish
+    external_auth: Options = {}
+    sharedsecret: str | None = option(None, secret=True)
+    permissive_acl: bool = False
+    eauth_acl_module: str = ""
+    token_dir: Path = Path("/var/cache/salt/master/tokens")
+    token_expire: int = option(43200, least=1)  # seconds
+    token_expire_user_override: bool | Options = False
+    keep_acl_in_token: bool = False
     publisher_acl: Options = {}
     publisher_acl_blacklist: Options = {}
     sudo_acl: bool = False

@@ -31,6 +31,7 @@ from greensalt.errors import ConfigError, GreensaltError
 from greensalt.green import Crew, offload
 from greensalt.green.watchdog import Watchdog
 from greensalt.master.access import Access
+from greensalt.master.access.commands import TokenCommands
 from greensalt.master.codecs import ServedCodecs
 from greensalt.master.context import MasterContext
 from greensalt.master.dispatch import Dispatch
@@ -165,7 +166,8 @@ class Master:
         )
         self.roster = MasterRoster(self.keys, self.cache)
         self.access = Access(config, self.roster)
-        self.access.create_keys()
+        self._on_close("access", self.access.close)
+        self.access.open()
         self.publish_key = PublishKey(Path(config.cachedir) / ".publish_key")
 
     def _open_bus(self) -> None:
@@ -245,12 +247,14 @@ class Master:
                 self.jobs,
                 Following(self.store, self.access),
                 RunRequests(self.runs, self.access),
+                TokenCommands(self.access),
             ),
             minion_routes(self.returns, self.services, self.files, receiver, options, self.peers),
             private_routes(self.master_key, self.services, self.files),
             HEAVY,
             config.worker_threads,
-            self.access.is_key,
+            self.access.is_known,
+            self.access.admit,
         )
         device = Device(
             self.context, self.reqserver.handle, backlog=config.zmq_backlog, ipv6=bool(config.ipv6)
@@ -289,6 +293,7 @@ class Master:
             self.cache.ids,
             self._forget_minion,
             self.jobs.ping_all,
+            self.access.tokens.remove_expired,
         )
         self._forget_strangers()
         self._crew.spawn_vital("upkeep", self.upkeep.run)

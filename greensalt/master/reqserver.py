@@ -60,8 +60,9 @@ class ReqServer:
     """Answers requests by three tables of commands.
 
     At most `worker_threads` of the `heavy` commands, which need the processor rather than wait, are
-    handled at once. `is_local` tells whether a text is the key of a local user. `counts` counts
-    requests by command and refusals by reason.
+    handled at once; a clear one of them passes `admit` first, where its password may take a while.
+    `is_local` tells whether a text is a local user's key or a token. `counts` counts requests by
+    command and refusals by reason.
     """
 
     def __init__(
@@ -74,10 +75,12 @@ class ReqServer:
         heavy: Collection[str] = (),
         worker_threads: int = 5,
         is_local: Callable[[str], bool] = lambda _: False,
+        admit: Callable[[Mapping[str, Any]], object] = lambda _: None,
     ) -> None:
         self._heavy = frozenset(heavy)
         self._heavy_turn = BoundedSemaphore(worker_threads)
         self._is_local = is_local
+        self._admit = admit
         self._sessions = sessions
         self._codecs = codecs
         self._clear = clear
@@ -109,7 +112,9 @@ class ReqServer:
         """Let nobody make the master read much who has not said whose request it is."""
         seen = peek_request(body)
         is_packet = seen.enc == "aes" and seen.is_flat and seen.id is not None
-        is_ours = seen.enc == "clear" and seen.is_flat and self._is_local(seen.key or "")
+        is_ours = (
+            seen.enc == "clear" and seen.is_flat and self._is_local(seen.key or seen.token or "")
+        )
         if not is_packet and not is_ours:
             raise MalformedMessage(f"{len(body)} bytes from nobody in particular")
 
@@ -142,11 +147,15 @@ class ReqServer:
             return pack({})
         self.counts[str(command)] += 1
         try:
+            if command in self._heavy:
+                self._admit(request.load)
             with self._turn(command):
                 reply = handler(request.load)
             return reply if isinstance(reply, bytes) else _clear(reply, codec)
         except (ProtocolError, CryptoError) as error:
             return self._refuse("malformed", error)
+        except AuthenticationError as error:
+            return pack({"error": {"name": "AuthenticationError", "message": str(error)}})
         except StoreError as error:
             log.error("%s could not be done: %s", command, error)
             return pack({"error": {"name": "StoreError", "message": str(error)}})

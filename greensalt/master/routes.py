@@ -14,6 +14,7 @@ from typing import Any
 from greensalt.crypto.handshake import pillar_reply
 from greensalt.crypto.keypair import PrivateKey
 from greensalt.green import offload
+from greensalt.master.access.commands import TokenCommands
 from greensalt.master.fileserver.receive import Receiver
 from greensalt.master.fileserver.server import FileServer
 from greensalt.master.follow import Following
@@ -33,7 +34,11 @@ HEAVY = frozenset(
 
 
 def clear_routes(
-    signin: SignIn, jobs: Jobs, following: Following, runs: RunRequests
+    signin: SignIn,
+    jobs: Jobs,
+    following: Following,
+    runs: RunRequests,
+    tokens: TokenCommands,
 ) -> Mapping[str, ClearHandler]:
     """For everybody: {command: load -> reply}."""
     return {
@@ -43,6 +48,8 @@ def clear_routes(
         "follow_job": following.follow,
         "runner": runs.runner,
         "wheel": runs.wheel,
+        "mk_token": tokens.make,
+        "get_token": tokens.get,
     }
 
 

@@ -16,6 +16,7 @@ import gevent
 
 from greensalt.config import MasterConfig
 from greensalt.errors import GreensaltError
+from greensalt.green import offload
 from greensalt.master.publishkey import PublishKey
 from greensalt.store.jobs import JobStore
 from greensalt.transport.bus import EventPublisher
@@ -44,6 +45,7 @@ class Upkeep:
         cached: Callable[[], Collection[str]],
         forget: Callable[[str], None],
         ping_all: Callable[[], None],
+        remove_tokens: Callable[[], int],
     ) -> None:
         self._config = config
         self._store = store
@@ -53,6 +55,7 @@ class Upkeep:
         self._cached = cached
         self._forget = forget
         self._ping_all = ping_all
+        self._remove_tokens = remove_tokens
         self.known: frozenset[str] = frozenset()
         self.rotations = self.troubles = 0
         self._followed: frozenset[str] | None = None
@@ -69,6 +72,7 @@ class Upkeep:
             if time.monotonic() - pruned >= self._config.loop_interval:
                 pruned = time.monotonic()
                 self._try("old jobs could not be removed", self._prune)
+                self._try("old tokens could not be removed", self._prune_tokens)
 
     def _try(self, trouble: str, step: Callable[[], None]) -> None:
         """Do a step; what keeps it from being done is told when it changes."""
@@ -126,3 +130,8 @@ class Upkeep:
         removed = self._store.prune(self._config.keep_jobs_seconds, self._config.keep_jobs_bytes)
         if removed:
             log.info("%d old jobs were removed", removed)
+
+    def _prune_tokens(self) -> None:
+        removed = offload(self._remove_tokens)
+        if removed:
+            log.info("%d expired tokens were removed", removed)

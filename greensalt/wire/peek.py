@@ -29,6 +29,7 @@ class Peek(NamedTuple):
     id: str | None
     key: str | None
     is_flat: bool
+    token: str | None = None
 
 
 def peek_request(body: bytes) -> Peek:
@@ -52,7 +53,9 @@ def peek_request(body: bytes) -> Peek:
                 found[name] = _text(reader, body)
     except _BROKEN as error:
         raise MalformedMessage(f"not a request: {error}") from error
-    return Peek(found.get("enc"), found.get("id"), found.get("load/key"), is_flat)
+    return Peek(
+        found.get("enc"), found.get("id"), found.get("load/key"), is_flat, found.get("load/token")
+    )
 
 
 def _fields(reader: msgpack.Unpacker) -> int:

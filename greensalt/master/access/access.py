@@ -1,7 +1,8 @@
 """The one place that says yes or no to a client.
 
-Local users prove themselves by their key and are bound by publisher_acl; its black-list is for
-everybody. Source: docs/protocol.md 8.3, 9.3 item 1.
+Local users prove themselves by their key and are bound by publisher_acl; others by a password or a
+token, and are bound by external_auth. The black-list of publisher_acl is for everybody. Source:
+docs/protocol.md 6.1, 8.3, 9.3 item 1; docs/access.md.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from greensalt.config import MasterConfig
-from greensalt.errors import AuthorizationError, TargetError
+from greensalt.errors import AuthenticationError, AuthorizationError, TargetError
 from greensalt.master.access.caller import Caller, Rules
+from greensalt.master.access.eauth import ExternalAuth, Identity
 from greensalt.master.access.localkeys import SUDO, LocalKeys
 from greensalt.master.access.rules import (
     ALWAYS_ALLOWED,
@@ -24,11 +26,14 @@ from greensalt.master.access.rules import (
     may_publish,
     may_run,
 )
+from greensalt.master.access.tokens import Tokens
 from greensalt.target import Roster, expected
 
 log = logging.getLogger(__name__)
 
 Kind = Literal["runner", "wheel"]
+PROOFS: Final = ("token", "eauth", "username", "password")
+TOKEN_MOST_S: Final = 10 * 365 * 86400
 JOB_LOOK_UP: Final = "jobs.lookup_jid"
 """The runner that shows any job: whoever may run it may follow any job as well."""
 
@@ -40,25 +45,91 @@ class Access:
         self._config = config
         self._roster = roster
         self._local = LocalKeys(Path(config.cachedir), config.user)
+        self.eauth = ExternalAuth(config)
+        self.tokens = Tokens(config.token_dir)
 
-    def create_keys(self) -> None:
-        """Make the key files of the master's user and of everybody in publisher_acl."""
+    def open(self) -> None:
+        """Make the key files of local users and load the back ends; ConfigError if one is wrong."""
         self._local.create(self._config.publisher_acl)
+        self.eauth.open()
+
+    def close(self) -> None:
+        self.eauth.close()
 
     # -- who asks ----------------------------------------------------------------------------
 
     def authenticate(self, load: MutableMapping[str, Any]) -> Caller:
         """Who sent a clear request; raises AuthenticationError.
 
-        The key is taken out of the load: nobody further on needs it, and the load may be stored.
+        What proves it is taken out of the load: nobody further on needs it, and the load may be
+        stored. `user` and `eauth` in it tell then who the caller is, whatever they told before.
+        A password may take a while, see `admit`.
         """
-        load.pop("eauth", None)  # in a load that is stored it tells who knew the user
-        name = self._local.authenticate(load.get("user", ""), load.pop("key", None))
-        return Caller(name, rules=None if self._is_unbound(name) else self._acl_of(name))
+        shown = _shown(load)
+        for name in (*PROOFS, "key"):
+            load.pop(name, None)
+            if isinstance(options := load.get("kwargs"), MutableMapping):
+                options.pop(name, None)
+        caller = self._caller(load.get("user", ""), shown)
+        if caller.eauth:
+            load.update(user=caller.name, eauth=caller.eauth)
+        return caller
 
-    def is_key(self, key: str) -> bool:
-        """Whether this is some local user's key."""
-        return self._local.is_one(key)
+    def admit(self, load: Mapping[str, Any]) -> None:
+        """Try the password of a request, if it has one; raises AuthenticationError.
+
+        For before a request takes its turn: a wrong password is slow on purpose, and one that was
+        right is remembered until `authenticate` asks.
+        """
+        shown = _shown(load)
+        if "eauth" in shown and "token" not in shown:
+            self._verified(shown)
+
+    def is_known(self, proof: str) -> bool:
+        """Whether this is some local user's key or a token that is good."""
+        return self._local.is_one(proof) or self._of_token(proof) is not None
+
+    def make_token(self, load: Mapping[str, Any]) -> dict[str, Any]:
+        """`mk_token`: {token, start, expire, name, eauth, ...}; raises AuthenticationError."""
+        identity = self._verified(_shown(load))
+        data: dict[str, Any] = {"name": identity.name, "eauth": identity.eauth}
+        if identity.groups:
+            data["groups"] = list(identity.groups)
+        if self._config.keep_acl_in_token:
+            data["auth_list"] = list(self.eauth.rules(identity))
+        return self.tokens.make(data, self._expire_s(identity, load.get("token_expire")))
+
+    def _caller(self, user: Any, shown: Mapping[str, Any]) -> Caller:
+        if "token" in shown:
+            data = self._of_token(shown["token"])
+            if data is None:
+                log.warning('authentication failure of type "token"')
+                raise AuthenticationError('Authentication failure of type "token" occurred.')
+            identity = Identity(data["name"], data["eauth"], tuple(data.get("groups") or ()))
+            if self._config.keep_acl_in_token and isinstance(data.get("auth_list"), list):
+                return Caller(identity.name, identity.eauth, tuple(data["auth_list"]))
+        elif "eauth" in shown:
+            identity = self._verified(shown)
+        else:
+            name = self._local.authenticate(user, shown.get("key"))
+            return Caller(name, rules=None if self._is_unbound(name) else self._acl_of(name))
+        return Caller(identity.name, identity.eauth, self.eauth.rules(identity))
+
+    def _verified(self, shown: Mapping[str, Any]) -> Identity:
+        return self.eauth.verify(shown.get("eauth"), shown.get("username"), shown.get("password"))
+
+    def _of_token(self, token: Any) -> dict[str, Any] | None:
+        """What a token stands for, as long as its back end is configured."""
+        data = self.tokens.get(token)
+        return data if data is not None and self.eauth.knows(str(data.get("eauth"))) else None
+
+    def _expire_s(self, identity: Identity, wanted: Any) -> float:
+        """How long a token is good: as long as it wants, if the user may say so."""
+        allowed = self._config.token_expire_user_override
+        if isinstance(allowed, Mapping):
+            allowed = identity.name in (allowed.get(identity.eauth) or ())
+        is_number = isinstance(wanted, int | float) and 0 < wanted < TOKEN_MOST_S
+        return float(wanted) if allowed and is_number else self._config.token_expire
 
     def _is_unbound(self, name: str) -> bool:
         by_sudo = name.startswith(SUDO) and not self._config.sudo_acl
@@ -142,3 +213,13 @@ class Access:
         except TargetError as error:
             log.error("in an access list: the target %r can't be parsed: %s", target, error)
             return []
+
+
+def _shown(load: Mapping[str, Any]) -> dict[str, Any]:
+    """What a request shows for a proof: at its top, or, as stock clients do, among its options."""
+    options = load.get("kwargs")
+    shown = {"key": load["key"]} if "key" in load else {}
+    for place in (options, load):
+        if isinstance(place, Mapping):
+            shown.update({name: place[name] for name in PROOFS if place.get(name)})
+    return shown
