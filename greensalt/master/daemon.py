@@ -228,7 +228,7 @@ class Master:
         )
         self._prepare_runs()
         options = MasterOptions(config, self.files.envs)
-        self.peers = PeerRequests(config, self.jobs, self.store, self.roster)
+        self.peers = PeerRequests(config, self.jobs, self.store, self.roster, self.runs)
         self.signin = SignIn(
             config,
             self.keys,

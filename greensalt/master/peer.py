@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ from greensalt.config import MasterConfig
 from greensalt.errors import MalformedMessage, TargetError
 from greensalt.master.access.rules import allowed_to, at_start, may_publish
 from greensalt.master.jobs import Jobs
+from greensalt.master.runs import Runs
 from greensalt.master.sessions import Peer
 from greensalt.store.jobs import JobStore, Return
 from greensalt.target import Roster, expand_compound, expand_nodegroup, expected
@@ -34,6 +35,7 @@ log = logging.getLogger(__name__)
 
 TARGET_MOST_CHARS: Final = 4096
 FUNCTIONS_MOST: Final = 20
+OF_PEERS: Final = "peer"  # who knows the user of such a run: no back end of users does
 NEEDED: Final = ("fun", "arg", "tgt", "ret")
 PUBLISHERS_KEPT: Final = 1000  # in memory; the job store knows the others
 RATE: Final = 5.0  # publishes and runs of one minion in a second, in the long run
@@ -45,9 +47,6 @@ LOOK_S: Final = 0.2
 RETURNS_PAGE: Final = 200
 
 PILLAR_TYPES: Final = frozenset({"pillar", "pillar_pcre", "compound"})
-
-RunRunner = Callable[[str, list[Any], dict[str, Any], str], Any]
-"""(function, arguments, keyword arguments, who asks) -> what the runner returns."""
 
 
 class PeerRequests:
@@ -62,13 +61,13 @@ class PeerRequests:
         jobs: Jobs,
         store: JobStore,
         roster: Roster,
-        run_runner: RunRunner | None = None,
+        runs: Runs,
     ) -> None:
         self._config = config
         self._jobs = jobs
         self._store = store
         self._roster = roster
-        self._run_runner = run_runner
+        self._runs = runs
         self._publishers: OrderedDict[str, str] = OrderedDict()  # jid: who published it
         self._pace = Pace()
         self.counts: Counter[str] = Counter()
@@ -241,8 +240,6 @@ class PeerRequests:
         rules = allowed_to(self._config.peer_run, peer.id)
         if not any(isinstance(rule, str) and at_start(rule, fun) for rule in rules):
             return self._refused(peer, "not allowed", f"`peer_run` does not allow {fun!r:.100}")
-        if self._run_runner is None:
-            return self._refused(peer, "no runners", "this master has no runners")
         no_parse = load.get("no_parse")
         words = parse_args(arg, no_parse if isinstance(no_parse, list) else [])
         named: dict[str, Any] = {}
@@ -252,7 +249,7 @@ class PeerRequests:
             if not may_wait or not self._in_pace(peer):
                 return {}
             self.counts["run"] += 1
-            return self._run_runner(fun, words, named, peer.id)
+            return self._runs.call("runner", fun, words, named, peer.id, OF_PEERS).ret
 
     # -- limits ------------------------------------------------------------------------------
 

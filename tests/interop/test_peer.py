@@ -43,7 +43,7 @@ def fleet() -> Iterator[Fleet]:
     config: dict[str, Any] = {
         "auto_accept": True,
         "peer": {".*": ["test.*", "grains.get"]},
-        "peer_run": {".*": ["manage.up", "test.arg"]},
+        "peer_run": {".*": ["manage.*"]},
     }
     with short_dir() as where, GreensaltMaster(where, **config) as master:
         minions: dict[str, Minion] = {
@@ -96,3 +96,12 @@ def test_salt_call_on_a_minion_asks_all_others(fleet: Fleet, version: str) -> No
         *("-c", minion.dir, "--out=json", "publish.publish", "m-*", "test.ping", "timeout=20"),
     )
     assert json.loads(done.stdout)["local"] == dict.fromkeys(fleet.everybody, True), done.stderr
+
+
+def test_a_minion_runs_a_runner_of_the_master(fleet: Fleet, kind: str) -> None:
+    answer = fleet.call(kind, "publish.runner", "manage.joined", "timeout=20")
+    assert set(answer) == fleet.everybody
+
+
+def test_what_peer_run_does_not_allow_is_not_run(fleet: Fleet, kind: str) -> None:
+    assert fleet.call(kind, "publish.runner", "jobs.list_jobs") == {}

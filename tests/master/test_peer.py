@@ -183,24 +183,28 @@ def test_only_so_many_requests_of_a_minion_wait_at_once(bench: Make) -> None:
 @pytest.mark.parametrize(
     ("peer_run", "fun", "is_allowed"),
     [
-        ({}, "manage.up", False),
-        ({"m1": ["manage.*"]}, "manage.up", True),
-        ({"m2": ["manage.*"]}, "manage.up", False),
-        ({"m1": ["manage.up"]}, "key.accept", False),
-        ({"m1": [{"manage.up": []}]}, "manage.up", False),
+        ({}, "test.arg", False),
+        ({"m1": ["test.*"]}, "test.arg", True),
+        ({"m": ["test"]}, "test.arg", True),  # both from the start
+        ({"m2": ["test.*"]}, "test.arg", False),
+        ({"m1": ["test.argument"]}, "test.arg", False),
+        ({"m1": [{"test.arg": []}]}, "test.arg", False),
+        ({"m1": "test.*"}, "test.arg", False),  # a text is no list
     ],
 )
 def test_only_what_peer_run_allows_is_run(
-    bench: Make, peer_run: Any, fun: str, is_allowed: bool, monkeypatch: pytest.MonkeyPatch
+    bench: Make, peer_run: Any, fun: str, is_allowed: bool
 ) -> None:
     made = bench(auto_accept=True, peer_run=peer_run)
-    ran: list[Any] = []
-
-    def run(*asked: Any) -> list[str]:
-        ran.append(asked)
-        return ["up"]
-
-    monkeypatch.setattr(made.master.peers, "_run_runner", run)
     answer = made.peer("m1").request("minion_runner", fun=fun, arg=["1", "a=b"])
-    assert answer == (["up"] if is_allowed else {})
-    assert ran == ([(fun, [1], {"a": "b"}, "m1")] if is_allowed else [])
+    assert answer == ({"args": [1], "kwargs": {"a": "b"}} if is_allowed else {})
+    assert bool(made.master.store.list_jobs()) is is_allowed
+
+
+def test_a_run_of_a_minion_is_a_job_that_no_user_of_that_name_owns(bench: Make) -> None:
+    made = bench(auto_accept=True, peer_run={".*": [".*"]}, publisher_acl={"nobody": ["test.*"]})
+    made.peer("nobody").request("minion_runner", fun="test.arg", arg=["x"])
+    (job,) = made.master.store.list_jobs()
+    assert (job.fun, job.user) == ("runner.test.arg", "nobody")
+    nobody = {"user": "nobody", "key": made.user_key("nobody")}
+    assert made.follow(job.jid, **nobody)["error"]["name"] == "AuthorizationError"
