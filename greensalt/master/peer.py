@@ -17,8 +17,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-import gevent
-
 from greensalt.config import MasterConfig
 from greensalt.errors import MalformedMessage, TargetError
 from greensalt.master.access.rules import allowed_to, at_start, may_publish
@@ -43,7 +41,6 @@ BURST: Final = 30.0
 AT_ONCE: Final = 4  # requests of one minion that the master waits for something in
 AT_ONCE_OF_ALL: Final = 100
 WAIT_MOST_S: Final = 60.0  # a stock minion gives its request up then
-LOOK_S: Final = 0.2
 RETURNS_PAGE: Final = 200
 
 PILLAR_TYPES: Final = frozenset({"pillar", "pillar_pcre", "compound"})
@@ -113,14 +110,11 @@ class PeerRequests:
             published = self.publish(peer, load) if may_wait else {}
             if not published:
                 return {}
-            jid, wanted = published["jid"], set(published["minions"])
-            until = time.monotonic() + timeout_s
-            while not wanted.issubset(self._store.returned(jid)) and time.monotonic() < until:
-                gevent.sleep(LOOK_S)
+            jid = published["jid"]
+            rows = self._jobs.await_returns(jid, published["minions"], timeout_s)
             if load.get("form") == "full":
-                full = {row.id: {**row.load, "ret": row.ret} for row in self._rows(jid)}
-                return {**full, "__jid__": jid}
-            return {row.id: row.ret for row in self._rows(jid)}
+                return {**{row.id: {**row.load, "ret": row.ret} for row in rows}, "__jid__": jid}
+            return {row.id: row.ret for row in rows}
 
     def _allowed(self, peer: Peer, load: Mapping[str, Any]) -> dict[str, Any] | None:
         """The job that a request asks for, if the minion may have it published."""
