@@ -148,6 +148,7 @@ class MasterConfig(Config):
     runners_at_once: int = option(100, least=1)  # and wheel functions; others wait
     job_store_sync: str = option("full", choices=("full", "normal"))
     keep_jobs_bytes: int = option(1 << 30, least=0)  # size of the job store; 0 = no cap
+    job_redelivery_window: float = option(60, least=0)  # s; for minions that were away; 0 = none
     worker_processes: int = option(0, least=0)  # besides the workers inside the master
     master_returners: Options = option({}, secret=True)  # by name: where returns are sent on to
     io_threads: int = option(1, least=1)  # of the ZeroMQ context

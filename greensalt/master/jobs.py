@@ -23,6 +23,7 @@ from greensalt.errors import (
 from greensalt.master.access import Access, Caller, functions_of
 from greensalt.master.dispatch import Dispatch
 from greensalt.master.recent import BY_ID, RecentJobs, job_of
+from greensalt.master.redelivery import Redelivery
 from greensalt.store.jobs import Job, JobStore, Return
 from greensalt.target import Expectation, Roster, expected
 from greensalt.transport.bus import EventPublisher
@@ -68,6 +69,11 @@ class Jobs:
         self._access = access
         self._recent = recent
         self._clock = clock
+        self.redelivery = Redelivery(
+            config.job_redelivery_window,
+            store,
+            lambda job: self._publish_load(job.user, job.jid, job.load),
+        )
 
     def publish(self, load: dict[str, Any]) -> dict[str, Any]:
         """The clear command `publish`: {enc, load: {jid, minions, missing}} or {error: ...}."""
@@ -219,6 +225,7 @@ class Jobs:
             by_id = publish["tgt_type"] in BY_ID
             names = map(publish_topic, minions) if by_id else [BROADCAST_TOPIC]
             topics = [name.encode() for name in names]
+        self.redelivery.note(publish, minions)
         self._dispatch.send(publish, topics)
         self._bus.fire(tags.job_publish(publish["jid"]), publish)
 

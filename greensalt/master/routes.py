@@ -21,6 +21,7 @@ from greensalt.master.follow import Following
 from greensalt.master.jobs import Jobs
 from greensalt.master.masteropts import MasterOptions
 from greensalt.master.peer import PeerRequests
+from greensalt.master.redelivery import Redelivery
 from greensalt.master.reqserver import ClearHandler, MinionHandler, PrivateHandler
 from greensalt.master.returns import Returns
 from greensalt.master.runrequests import RunRequests
@@ -55,6 +56,7 @@ def clear_routes(
 
 def minion_routes(
     returns: Returns,
+    redelivery: Redelivery,
     services: Services,
     files: FileServer,
     receiver: Receiver,
@@ -64,6 +66,7 @@ def minion_routes(
     """For authenticated minions: {command: (peer, load) -> result}."""
     return {
         "_return": returns.take_return,
+        "_missed_jobs": redelivery.missed,
         "_minion_event": services.minion_event,
         "_register_resources": services.register_resources,
         "_mine": services.mine_store,

@@ -7,6 +7,7 @@
     pillar      what the master says about it
     outbox      results that wait for the master's acknowledgement
     executor    jobs, each in a greenlet
+    missed      jobs that were published while sub was broken
 
 Source: docs/architecture.md.
 """
@@ -37,10 +38,12 @@ from greensalt.green import Backoff, Crew, offload
 from greensalt.green.watchdog import Watchdog
 from greensalt.minion.bus import MinionBus
 from greensalt.minion.context import Context
-from greensalt.minion.execution import execute
+from greensalt.minion.execution import Outcome, execute
 from greensalt.minion.executor import Executor
 from greensalt.minion.inbox import Inbox
+from greensalt.minion.journal import Journal
 from greensalt.minion.link import Link
+from greensalt.minion.missed import MissedJobs
 from greensalt.minion.outbox import Outbox
 from greensalt.minion.session import MasterSession
 from greensalt.minion.uplink import Uplink
@@ -53,8 +56,11 @@ from greensalt.wire.ids import BROADCAST_TOPIC, minion_bus_hash, publish_topic
 log = logging.getLogger(__name__)
 
 EX_NOPERM = 77  # the exit code of a minion whose key was rejected
+EX_SOFTWARE = 70  # the exit code of a job that was cut off
 JOB_GRACE_S = 1.0
 FLUSH_S = 0.3
+JOURNAL_LEAST = 1000  # jids that are remembered; 21 bytes each on the disk
+CUT_OFF = "ERROR: The minion was stopped or killed while the job ran: what it has done is not known"
 PASSED_BACK = ("user", "metadata")  # fields of a job that its return repeats
 
 
@@ -80,23 +86,42 @@ class Minion:
         self.uplink = Uplink(config, self.session, loader)
         backoff = Backoff(config.return_retry_timer, config.return_retry_timer_max)
         self.outbox = Outbox(config.cachedir / "outbox", self._send_return, backoff)
+        self.journal = Journal(
+            config.cachedir / "jobs", max(config.minion_jid_queue_hwm, JOURNAL_LEAST)
+        )
         self.executor = Executor(
-            config.cachedir / "proc", self._execute, self.outbox.put, config.process_count_max
+            config.cachedir / "proc",
+            self._execute,
+            self.outbox.put,
+            config.process_count_max,
+            cut_off=self._cut_off,
+            begins=self.journal.begin,
         )
         self.bus = MinionBus(context, self.uplink.orders(self.outbox.put))
         self.uplink.attach(self.bus.fire)
         topics = {BROADCAST_TOPIC, publish_topic(config.id)} if config.zmq_filtering else {""}
         listened = frozenset(topic.encode() for topic in topics)
+        self.missed = MissedJobs(
+            self.session, self.journal, config.job_redelivery_window, self._take_missed
+        )
         self.inbox = Inbox(
             self.session,
             self,
             self._take_job,
             verify=config.sign_pub_messages,
             topics=listened,
-            seen_most=config.minion_jid_queue_hwm,
+            journal=self.journal,
+            missed=self.missed.hurry,
         )
         self.link = Link(
-            config, context, self.session, listened, self.inbox.take, self._broke, self.outbox.hurry
+            config,
+            context,
+            self.session,
+            listened,
+            self.inbox.take,
+            self._broke,
+            self.outbox.hurry,
+            self.missed.hurry,
         )
         self.modules_context = Context(
             id=config.id,
@@ -123,12 +148,19 @@ class Minion:
         begun = time.monotonic()
         self.executor.open()
         self.outbox.open()
+        self.journal.open()
+        self.executor.settle(self.outbox.jids())
         self._start_bus()
         self.uplink.read_grains()
         self._sign_in()
         self.link.open()
         self.uplink.refresh_pillar()
-        for name, run in (("outbox", self.outbox.run), ("upkeep", self._keep_up)):
+        parts = (
+            ("outbox", self.outbox.run),
+            ("missed jobs", self.missed.run),
+            ("upkeep", self._keep_up),
+        )
+        for name, run in parts:
             self._crew.spawn_vital(name, run)
         self._crew.failed.rawlink(lambda result: self._broke(str(result.value)))
         self._announce()
@@ -232,6 +264,9 @@ class Minion:
 
     # -- jobs --------------------------------------------------------------------------------
 
+    def _take_missed(self, load: dict[str, Any]) -> bool:
+        return self.inbox.take_missed(load)
+
     def _take_job(self, load: dict[str, Any]) -> None:
         log.info("job %s: %s", load["jid"], load["fun"])
         if load.get("start_event"):
@@ -242,7 +277,22 @@ class Minion:
 
     def _execute(self, load: dict[str, Any]) -> dict[str, Any]:
         """Run a job; its return load (docs/protocol.md 5.3)."""
-        outcome = execute(self.modules_context.loader, self.modules_context, load)
+        return self._return_load(
+            load, execute(self.modules_context.loader, self.modules_context, load)
+        )
+
+    def _cut_off(self, load: dict[str, Any]) -> dict[str, Any]:
+        fun = load["fun"]
+        if isinstance(fun, list):
+            texts, codes, successes = (
+                dict.fromkeys(fun, said) for said in (CUT_OFF, EX_SOFTWARE, False)
+            )
+            outcome = Outcome(texts, codes, successes)
+        else:
+            outcome = Outcome(CUT_OFF, EX_SOFTWARE, False, "nested")
+        return self._return_load(load, outcome)
+
+    def _return_load(self, load: dict[str, Any], outcome: Outcome) -> dict[str, Any]:
         result: dict[str, Any] = {
             "cmd": "_return",
             "id": self.id,

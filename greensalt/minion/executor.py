@@ -1,7 +1,8 @@
 """Jobs of a minion: each in a greenlet of its own, capped, findable and killable.
 
 While a job runs, `<cachedir>/proc/<jid>` holds its load and the pid, as Salt's tools expect it;
-`saltutil.running` and `find_job` answer from what runs here.
+`saltutil.running` and `find_job` answer from what runs here. What is still there at the next start
+was cut off: it is never run again, and a return that says so takes the place of its result.
 
 Source: docs/protocol.md 5.3, 8.4.
 """
@@ -13,17 +14,17 @@ import os
 import signal
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import gevent
 
-from greensalt.errors import GreensaltError
+from greensalt.errors import GreensaltError, ProtocolError
 from greensalt.green import Crew, within
 from greensalt.store.files import write_private
-from greensalt.wire.dialect import pack_bin
+from greensalt.wire.dialect import pack_bin, unpack_bin
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +53,8 @@ class Executor:
     """Runs job loads through `execute` and hands each return load to `deliver`.
 
     `most` is the number of jobs that run at once (below 1: no limit); more wait in order. A job
-    that is killed returns nothing, as in Salt.
+    that is killed returns nothing, as in Salt; `cut_off(load)` makes the return of one that ends
+    with the minion. `begins(jid)` is told before the first line of a job runs.
     """
 
     def __init__(
@@ -61,11 +63,16 @@ class Executor:
         execute: Execute,
         deliver: Callable[[dict[str, Any]], object],
         most: int,
+        *,
+        cut_off: Execute,
+        begins: Callable[[str], object] = lambda _: None,
     ) -> None:
         self._proc_dir = proc_dir
         self._execute = execute
         self._deliver = deliver
         self._most = most
+        self._cut_off = cut_off
+        self._begins = begins
         self._jobs: dict[str, Job] = {}
         self._waiting: deque[Job] = deque()
         self._running = 0
@@ -73,10 +80,21 @@ class Executor:
         self.done = 0
 
     def open(self) -> None:
-        """Remove what a killed run left in the proc directory."""
+        """Make the proc directory."""
         self._proc_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for stale in self._proc_dir.iterdir():
-            stale.unlink(missing_ok=True)
+
+    def settle(self, returned: Collection[str]) -> None:
+        """Return for jobs that a killed run had begun, unless they are among `returned`.
+
+        The return is delivered before the mark of the job goes, so that another kill loses none.
+        """
+        for proc in sorted(self._proc_dir.iterdir()):
+            if (load := _read_proc(proc)) is not None:
+                self._begins(load["jid"])
+                if load["jid"] not in returned:
+                    log.warning("job %s (%s) was cut off", load["jid"], load["fun"])
+                    self._deliver(self._cut_off(load))
+            proc.unlink(missing_ok=True)
 
     def submit(self, load: dict[str, Any]) -> None:
         """Take a job in; it begins at once unless `most` are running."""
@@ -99,6 +117,7 @@ class Executor:
         proc = self._proc_dir / jid
         try:
             self._write_proc(proc, job)
+            self._begins(jid)
             result = self._execute(job.load)
             self._deliver(result)
             self.done += 1
@@ -148,9 +167,29 @@ class Executor:
             job.greenlet.kill(block=False)
 
     def stop(self, grace_s: float) -> None:
-        """Give running jobs `grace_s` seconds, then end them."""
+        """Give running jobs `grace_s` seconds, then end them and return that they were cut off.
+
+        Those that have not begun are dropped: the master may deliver them again.
+        """
+        for job in self._waiting:
+            self._jobs.pop(job.load["jid"], None)
         self._waiting.clear()
         with within(grace_s):
             while self._running:
                 gevent.sleep(0.01)
+        running = [job.load for job in self._jobs.values() if job.started is not None]
+        for load in running:  # before they end: their marks go with them
+            self._deliver(self._cut_off(load))
         self._crew.stop()
+
+
+def _read_proc(proc: Path) -> dict[str, Any] | None:
+    """The load of a job that was begun; None for what is no such mark."""
+    try:
+        load = unpack_bin(proc.read_bytes())
+    except (OSError, ProtocolError) as error:
+        log.error("%s can't be read: %s", proc, error)
+        return None
+    if not isinstance(load, dict) or load.get("jid") != proc.name or "fun" not in load:
+        return None
+    return load

@@ -2,19 +2,21 @@
 
 Each is verified (signature), opened (publish key), checked (serial, fields) and matched, in this
 order; only then its jid is remembered, because one jid may be published to several targets.
+Jobs that the minion had missed and asked for come by another way, through the same last checks.
 
-Source: docs/protocol.md 5.3, 9.3 item 8.
+Source: docs/protocol.md 5.3, 9.3 item 8, 12.5.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from greensalt.crypto.signing import check_publish
 from greensalt.errors import CryptoError, DecryptError, GreensaltError, ProtocolError
+from greensalt.minion.journal import Journal
 from greensalt.minion.session import MasterSession
 from greensalt.target import Facts, matches
 from greensalt.wire.envelope import parse_publish
@@ -27,7 +29,7 @@ class Inbox:
     """Hands the jobs of this minion to `submit`. `counts` counts publishes by what became of them.
 
     `verify` demands a valid signature of the master; `topics` are those this minion listens to
-    ("" means all); `seen_most` is how many jids are remembered.
+    ("" means all); `journal` remembers the jobs. `missed()` is called when a serial was skipped.
     """
 
     def __init__(
@@ -38,7 +40,8 @@ class Inbox:
         *,
         verify: bool,
         topics: frozenset[bytes],
-        seen_most: int,
+        journal: Journal,
+        missed: Callable[[], object] = lambda: None,
         nodegroups: Mapping[str, Any] | None = None,
     ) -> None:
         self._session = session
@@ -46,9 +49,9 @@ class Inbox:
         self._submit = submit
         self._verify = verify
         self._topics = topics
-        self._seen_most = seen_most
+        self._journal = journal
+        self._missed = missed
         self._nodegroups = nodegroups or {}
-        self._seen: OrderedDict[str, None] = OrderedDict()
         self.counts: Counter[str] = Counter()
 
     def take(self, frames: list[bytes]) -> None:
@@ -78,11 +81,26 @@ class Inbox:
             return "not a job"
         if not self._is_meant(load):
             return "not meant"
-        if load["jid"] in self._seen:
+        if self._journal.knows(load["jid"]):
             return "seen before"
-        self._remember(load["jid"])
+        self._journal.take(load["jid"])
         self._submit(load)
         return "taken"
+
+    def take_missed(self, load: dict[str, Any]) -> bool:
+        """A job that the master delivers on request; False when this minion has had it.
+
+        The master's reply has proven where it comes from; it has no serial.
+        """
+        if not _is_job(load) or not self._journal.may_begin(load["jid"]):
+            return False
+        if not self._is_meant(load):
+            return False
+        log.info("job %s was missed and is delivered again", load["jid"])
+        self.counts["redelivered"] += 1
+        self._journal.take(load["jid"])
+        self._submit(load)
+        return True
 
     def _listens_to(self, topic: bytes) -> bool:
         return b"" in self._topics or topic in self._topics
@@ -112,6 +130,8 @@ class Inbox:
         if not isinstance(serial, int) or serial <= self._session.last_serial:
             log.warning("a publish with the serial %r was seen before", serial)
             return False
+        if 0 < self._session.last_serial < serial - 1 and b"" in self._topics:
+            self._missed()  # with topics, others get serials that never come here
         self._session.last_serial = serial
         return True
 
@@ -123,11 +143,6 @@ class Inbox:
             delimiter=str(load.get("delimiter") or ":"),
             nodegroups=self._nodegroups,
         )
-
-    def _remember(self, jid: str) -> None:
-        self._seen[jid] = None
-        while len(self._seen) > self._seen_most:
-            self._seen.popitem(last=False)
 
 
 def _is_job(load: Mapping[str, Any]) -> bool:

@@ -37,7 +37,8 @@ PING: dict[str, Any] = {
 
 class Link:
     """Owns the Subscriber. `take` gets the publishes, `failed(reason)` is called when it is broken
-    for good, `back()` when the connection stands again after it broke.
+    for good, `back()` when the connection stands again after it broke,
+    and `up()` each time it stands.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Link:
         take: Callable[[list[bytes]], object],
         failed: Callable[[str], object],
         back: Callable[[], object],
+        up: Callable[[], object],
     ) -> None:
         self._config = config
         self._context = context
@@ -57,6 +59,7 @@ class Link:
         self._take = take
         self._failed = failed
         self._back = back
+        self._up = up
         self._subscriber: Subscriber | None = None
         self._opened = ""  # the address that the subscriber is for
         self._crew = Crew("link")
@@ -113,6 +116,8 @@ class Link:
         elif not is_up and self.is_up:
             log.warning("the connection to the master broke")
             self._start_following()
+        if is_up and not self.is_up:
+            self._up()
         self.is_up = is_up
         self._was_up = self._was_up or is_up
 

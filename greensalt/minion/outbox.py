@@ -54,6 +54,10 @@ class Outbox:
     def __len__(self) -> int:
         return len(self._waiting)
 
+    def jids(self) -> set[str]:
+        """The jobs whose results wait."""
+        return {str(load.get("jid")) for _, load in self._waiting}
+
     def open(self) -> None:
         """Take up what an earlier run left behind, the oldest first."""
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -14,6 +14,10 @@ from greensalt.minion.executor import Executor
 from greensalt.wire.dialect import unpack_bin
 
 
+def cut_off(load: dict[str, Any]) -> dict[str, Any]:
+    return {**load, "jid": f"{load['jid']} was cut off"}
+
+
 class Work:
     """Jobs that run until they are let go."""
 
@@ -22,7 +26,7 @@ class Work:
         self.begun: list[str] = []
         self.delivered: list[str] = []
         self.proc = directory / "proc"
-        self.executor = Executor(self.proc, self.execute, self.deliver, most)
+        self.executor = Executor(self.proc, self.execute, self.deliver, most, cut_off=cut_off)
         self.executor.open()
 
     def execute(self, load: dict[str, Any]) -> dict[str, Any]:
@@ -111,10 +115,34 @@ def test_a_signal_that_no_greenlet_can_get_is_refused_in_words(tmp_path: Path) -
     work.executor.stop(0)
 
 
-def test_proc_files_of_a_killed_run_are_removed_at_the_start(tmp_path: Path) -> None:
+def test_a_job_of_a_killed_run_is_returned_as_cut_off_and_not_run_again(tmp_path: Path) -> None:
+    killed = Work(tmp_path)
+    killed.submit("1", "2")
+    gevent.sleep(0)
+    again = Work(tmp_path)  # the first one never learns of it, as if it had been killed
+    again.executor.settle(returned={"2"})  # whose result was in the outbox
+    assert again.delivered == ["1 was cut off"]
+    assert again.begun == []
+    assert list(again.proc.iterdir()) == []
+    again.executor.settle(returned=set())
+    assert again.delivered == ["1 was cut off"]
+
+
+def test_what_is_no_mark_of_a_job_is_removed_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc" / "20260101000000000000").write_bytes(b"stale")
-    assert list(Work(tmp_path).proc.iterdir()) == []
+    work = Work(tmp_path)
+    work.executor.settle(returned=set())
+    assert (list(work.proc.iterdir()), work.delivered) == ([], [])
+
+
+def test_a_job_that_ends_with_its_minion_is_returned_as_cut_off(tmp_path: Path) -> None:
+    work = Work(tmp_path, most=1)
+    work.submit("1", "2")
+    gevent.sleep(0)
+    work.executor.stop(0)
+    assert work.delivered == ["1 was cut off"]  # "2" has not begun
+    assert list(work.proc.iterdir()) == []
 
 
 def test_stop_gives_running_jobs_their_grace(tmp_path: Path) -> None:

@@ -390,7 +390,7 @@ def test_half_written_results_of_a_killed_run_are_removed(tmp_path: Path) -> Non
 
 def test_a_result_that_cant_be_packed_is_replaced_by_the_reason(tmp_path: Path) -> None:
     sent: list[Any] = []
-    executor = Executor(tmp_path / "proc", lambda load: load, sent.append, -1)
+    executor = Executor(tmp_path / "proc", lambda load: load, sent.append, -1, cut_off=dict)
     executor.open()
     outbox = Outbox(tmp_path / "outbox", sent.append, Backoff(0.01, 0.02))
     outbox.open()
@@ -410,7 +410,9 @@ def test_a_job_that_is_killed_before_it_began_frees_its_place(tmp_path: Path) ->
         gate.wait()
         return load
 
-    executor = Executor(tmp_path / "proc", execute, lambda load: done.append(load["jid"]), 1)
+    executor = Executor(
+        tmp_path / "proc", execute, lambda load: done.append(load["jid"]), 1, cut_off=dict
+    )
     executor.open()
     executor.submit({"jid": "1", "fun": "x", "arg": []})
     assert executor.signal("1", signal.SIGKILL)  # its greenlet has not had its first turn

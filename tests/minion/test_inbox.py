@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from greensalt.crypto.crypticle import Crypticle, generate_key_string
 from greensalt.crypto.keypair import PrivateKey, PublicKey
 from greensalt.errors import RequestTimeout
 from greensalt.minion.inbox import Inbox
+from greensalt.minion.journal import Journal
 from greensalt.serializers import served
 from greensalt.wire.dialect import pack
 from greensalt.wire.envelope import publish_frame
@@ -59,7 +61,8 @@ class Bench:
     def __init__(self, **options: Any) -> None:
         self.session = Session()
         self.jobs: list[dict[str, Any]] = []
-        wanted = {"verify": True, "topics": frozenset({b""}), "seen_most": 3, **options}
+        self.journal = journal = Journal(Path("/nowhere/jobs"), 3)  # never opened, never written
+        wanted = {"verify": True, "topics": frozenset({b""}), "journal": journal, **options}
         self.inbox = Inbox(self.session, Facts(), self.jobs.append, **wanted)  # type: ignore[arg-type]  # only what the inbox uses
         self.serial = 0
 
@@ -247,3 +250,27 @@ def test_an_error_in_the_executor_is_counted_and_harms_nothing() -> None:
     submit: Callable[[dict[str, Any]], object] = broken
     bench.inbox._submit = submit
     assert bench.take(bench.frame(bench.load())) == "failed"
+
+
+def test_a_missed_job_is_taken_once_whichever_way_it_comes() -> None:
+    bench = Bench()
+    load = bench.load(serial=None)
+    assert bench.inbox.take_missed(dict(load))
+    assert not bench.inbox.take_missed(dict(load))
+    assert bench.take(bench.frame(bench.load())) == "seen before"
+    assert len(bench.jobs) == 1
+
+
+@pytest.mark.parametrize("fields", [{"tgt": "db*"}, {"jid": "x"}, {"arg": None}, {"fun": 3}])
+def test_a_missed_job_passes_the_same_checks(fields: dict[str, Any]) -> None:
+    bench = Bench()
+    assert not bench.inbox.take_missed(bench.load(**fields))
+    assert bench.jobs == []
+
+
+def test_a_skipped_serial_says_that_a_job_was_missed() -> None:
+    told: list[str] = []
+    bench = Bench(missed=lambda: told.append("missed"))
+    for serial, count in ((7, 0), (8, 0), (10, 1), (11, 1)):
+        bench.take(bench.frame(bench.load(serial=serial, jid=f"2026010100000000{serial:04}")))
+        assert len(told) == count
