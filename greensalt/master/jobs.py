@@ -112,8 +112,8 @@ class Jobs:
 
         Raises StoreError.
         """
-        stored, missing, cursor = Event(), set(minions), 0
-        stop = self._bus.listen(tags.job_ret(jid, ""), lambda _tag, _data: stored.set())
+        stored, missing, cursor, prefix = Event(), set(minions), 0, tags.job_ret(jid, "")
+        stop = self._bus.listen(lambda tag: tag.startswith(prefix), lambda *_: stored.set())
         try:
             until = time.monotonic() + timeout_s
             while missing:

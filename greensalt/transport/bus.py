@@ -38,7 +38,8 @@ from greensalt.wire.dialect import pack_bin
 
 log = logging.getLogger(__name__)
 
-Listener = Callable[[str, dict[str, Any]], object]
+Wanted = Callable[[str], bool]
+Take = Callable[[str, dict[str, Any]], object]
 
 STAMP = struct.Struct(">8sQ")
 SUBSCRIBER_HWM = 20_000  # events kept for a subscriber that does not read; then it loses some
@@ -72,7 +73,7 @@ class EventPublisher:
         self._epull = plain_socket(context, zmq.PULL)
         self._epull.set(zmq.RCVHWM, 0)
         self._epull.set(zmq.MAXMSGSIZE, 4 * max_event_bytes)
-        self._listeners: list[tuple[str, Listener]] = []
+        self._listeners: tuple[tuple[Wanted, Take], ...] = ()
         self._drains: list[Drain] = []
         self._crew = Crew("bus")
 
@@ -95,14 +96,19 @@ class EventPublisher:
         for drain in self._drains:
             drain.close()
 
-    def listen(self, prefix: str, listener: Listener) -> Callable[[], None]:
-        """Call `listener(tag, data)` for every event whose tag begins so; returns the way to stop.
+    def listen(self, wanted: Wanted, take: Take) -> Callable[[], None]:
+        """Call `take(tag, data)` for every event whose tag is `wanted`; returns the way to stop.
 
-        It runs in the greenlet that fires: it must not wait.
+        Both run in the greenlet that fires and must not wait: who has much to do puts the event
+        into a bounded queue of its own.
         """
-        entry = (prefix, listener)
-        self._listeners.append(entry)
-        return lambda: self._listeners.remove(entry) if entry in self._listeners else None
+        entry = (wanted, take)
+        self._listeners = (*self._listeners, entry)
+
+        def stop() -> None:
+            self._listeners = tuple(other for other in self._listeners if other is not entry)
+
+        return stop
 
     def fire(self, tag: str, data: dict[str, Any]) -> None:
         """Send an event to all subscribers and listeners; `_stamp` is added."""
@@ -140,12 +146,12 @@ class EventPublisher:
             log.error("the event bus refused %s", tag)
         if self._drains:
             self._drains[0].recheck()
-        for prefix, listener in list(self._listeners):
-            if tag.startswith(prefix):
-                try:
-                    listener(tag, data)
-                except Exception:
-                    log.exception("a listener of %s failed on %s", prefix or "everything", tag)
+        for wanted, take in self._listeners:
+            try:
+                if wanted(tag):
+                    take(tag, data)
+            except Exception:
+                log.exception("a listener of the bus failed on %s", tag)
 
     def _subscribed(self, frames: list[bytes]) -> None:
         """A subscription frame: one byte 1 and the topic."""

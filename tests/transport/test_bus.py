@@ -114,19 +114,55 @@ def test_sync_says_when_there_is_no_bus(context: Context, tmp_path: Path) -> Non
     client.close()
 
 
-def test_a_listener_that_raises_harms_nobody(bus: Bus) -> None:
+def everything(tag: str) -> bool:
+    return True
+
+
+def test_a_listener_gets_the_events_it_wants_and_no_other(bus: Bus) -> None:
+    asked: list[str] = []
+    seen: list[tuple[str, int]] = []
+
+    def wanted(tag: str) -> bool:
+        asked.append(tag)
+        return tag.startswith("yes/")
+
+    bus.publisher.listen(wanted, lambda tag, data: seen.append((tag, data["n"])))
+    client = bus.client("yes/2")
+    bus.publisher.fire("no/1", {"n": 0})
+    bus.publisher.fire("yes/1", {"n": 1})
+    client.fire("yes/2", {"n": 2})
+    take(client, 1)
+    assert seen == [("yes/1", 1), ("yes/2", 2)]
+    assert asked[-3:] == ["no/1", "yes/1", "yes/2"]
+
+
+def test_a_listener_that_stops_while_an_event_goes_round_hurts_no_other(bus: Bus) -> None:
+    seen: list[str] = []
+    stops = [bus.publisher.listen(everything, lambda tag, data: stops[0]())]
+    bus.publisher.listen(everything, lambda tag, data: seen.append(tag))
+    bus.publisher.fire("a/1", {})
+    bus.publisher.fire("a/2", {})
+    assert seen == ["a/1", "a/2"]
+
+
+@pytest.mark.parametrize("part", ["wanted", "take"])
+def test_a_listener_that_raises_harms_nobody(bus: Bus, part: str) -> None:
     seen: list[str] = []
 
-    def broken(tag: str, data: dict[str, Any]) -> None:
+    def broken(tag: str, data: object = None) -> bool:
         raise ValueError(tag)
 
-    stop = bus.publisher.listen("a/", broken)
-    bus.publisher.listen("", lambda tag, data: seen.append(tag))
+    if part == "wanted":
+        stop = bus.publisher.listen(broken, lambda tag, data: seen.append("never"))
+    else:
+        stop = bus.publisher.listen(everything, broken)
+    bus.publisher.listen(everything, lambda tag, data: seen.append(tag))
     client = bus.client("a/")
     bus.publisher.fire("a/1", {})
     stop()
     stop()
     take(client, 1)
+    assert "never" not in seen
     assert seen[-1] == "a/1"
 
 
