@@ -117,6 +117,8 @@ class MasterConfig(Config):
     # Never out of the roots of the environment, where Salt's default lets a symlink lead anywhere.
     fileserver_followsymlinks: bool = True
     fileserver_ignoresymlinks: bool = False
+    extmod_whitelist: Options = {}
+    extmod_blacklist: Options = {}
     fileserver_events: bool = False
     roots_update_interval: float = option(60, least=0.1)  # of these events
     file_ignore_regex: Strings = ()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from greensalt.master.fileserver.server import FileServer
     from greensalt.master.jobs import Jobs
     from greensalt.master.pillar import PillarService
+    from greensalt.master.returners import Returners
     from greensalt.master.roster import MasterRoster
     from greensalt.master.runs import Runs
     from greensalt.store.jobs import JobStore
@@ -38,7 +39,8 @@ class MasterContext:
     Modules that say `GREEN = True` run in a greenlet of the master and may use all parts, but must
     not block. All others run in native threads and use the methods, which do their work on the
     master's hub and wait for it. `retcode` is the run's exit code if a function sets it; None lets
-    the result decide. `presence`, `reactor` and `batches` are None where the master has none.
+    the result decide. `presence`, `reactor`, `batches` and `returners` are None where the master
+    has none.
     """
 
     config: MasterConfig
@@ -54,6 +56,7 @@ class MasterContext:
     presence: Any = None
     reactor: Any = None
     batches: Any = None
+    returners: Returners | None = None
     runs: Runs = field(init=False)
     kind: str = "runner"
     jid: str = ""

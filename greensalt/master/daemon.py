@@ -315,6 +315,7 @@ class Master:
         if self.config.master_returners:
             self.returners = Returners(self.config.master_returners, self.store.database)
             self.returners.start()
+            self.surroundings.returners = self.returners
             self._watch(self.returners.failed)
             self._on_close("returners", self.returners.stop)
 

@@ -5,15 +5,15 @@ Source: docs/modules.md.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
 from greensalt.config import MinionConfig
-from greensalt.errors import CommandExecutionError, SaltInvocationError, UnsafePath
+from greensalt.errors import CommandExecutionError, UnsafePath
 from greensalt.minion.files import FileClient, Request, Source
-from greensalt.store.extmods import Choice, ExtensionModules
+from greensalt.store.extmods import ExtensionModules, choose, names_in
 
 # What `saltutil.sync_all` brings, in its order: the name in its result, and the kind.
 KINDS: Final[Mapping[str, str]] = MappingProxyType(
@@ -56,13 +56,10 @@ def sync(
     `extmod_whitelist` and `extmod_blacklist` hold.
     """
     client = FileClient(request, Path(config.cachedir), config.file_buffer_size)
-    choice = Choice(
-        _names(kind, allowed, config.extmod_whitelist),
-        _names(kind, refused, config.extmod_blacklist),
-    )
+    choice = choose(kind, allowed, refused, config.extmod_whitelist, config.extmod_blacklist)
     folder = f"_{kind}/"
     offered: dict[str, Source] = {}
-    for env in _list(saltenv) or [config.saltenv or "base"]:
+    for env in names_in(saltenv) or [config.saltenv or "base"]:
         for path in client.listing("_file_list", env, folder) or ():
             if isinstance(path, str) and path.startswith(folder):
                 offered[path.removeprefix(folder)] = Source(path, env)
@@ -78,18 +75,3 @@ def sync(
         raise CommandExecutionError(f"the master offers an unsafe file: {error}") from error
     except OSError as error:
         raise CommandExecutionError(f"{kind} can't be synced: {error}") from error
-
-
-def _names(kind: str, given: Any, configured: Mapping[str, Any]) -> Sequence[str]:
-    chosen = configured if given is None else given
-    return _list(chosen.get(kind) if isinstance(chosen, Mapping) else chosen)
-
-
-def _list(value: Any) -> list[str]:
-    if value is None:
-        return []
-    if isinstance(value, str):
-        return [name.strip() for name in value.split(",") if name.strip()]
-    if isinstance(value, list | tuple):
-        return [str(name) for name in value]
-    raise SaltInvocationError(f"a list of names is needed, not {value!r:.100}")

@@ -11,10 +11,11 @@ import fnmatch
 import logging
 import os
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
+from greensalt.errors import SaltInvocationError
 from greensalt.wire.ids import safe_join
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,36 @@ class Choice(NamedTuple):
         return (not self.allowed or _is_one_of(name, self.allowed)) and not _is_one_of(
             name, self.refused
         )
+
+
+def choose(
+    kind: str,
+    allowed: Any,
+    refused: Any,
+    whitelist: Mapping[str, Any],
+    blacklist: Mapping[str, Any],
+) -> Choice:
+    """What a caller wants of a kind: names, or maps from kinds to names.
+
+    What the caller leaves out (None) is as the configuration says. Raises SaltInvocationError.
+    """
+    return Choice(_of_kind(kind, allowed, whitelist), _of_kind(kind, refused, blacklist))
+
+
+def _of_kind(kind: str, given: Any, configured: Mapping[str, Any]) -> Sequence[str]:
+    chosen = configured if given is None else given
+    return names_in(chosen.get(kind) if isinstance(chosen, Mapping) else chosen)
+
+
+def names_in(value: Any) -> list[str]:
+    """The names in a list, or in a text with commas; raises SaltInvocationError."""
+    if value is None:
+        return []
+    if isinstance(value, str):
+        return [name.strip() for name in value.split(",") if name.strip()]
+    if isinstance(value, list | tuple):
+        return [str(name) for name in value]
+    raise SaltInvocationError(f"a list of names is needed, not {value!r:.100}")
 
 
 class ExtensionModules:

@@ -7,13 +7,15 @@ import re
 import socket
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tests._daemons import GreensaltMaster, GreensaltMinion, short_dir
+from tests._daemons import BIN, GreensaltMaster, GreensaltMinion, run, short_dir
+from tests.e2e.test_fileserver_docs import commands
 from tests.master._hook import Hook
 
 WAIT_S = 30
@@ -25,6 +27,13 @@ def _hook() -> Iterator[Hook]:
     hook = Hook()
     yield hook
     hook.stop()
+
+
+def is_printed(master: GreensaltMaster, words: list[str], output: str) -> bool:
+    """Whether a `greensalt run` of the page prints what it says."""
+    assert words[:2] == ["greensalt", "run"]
+    done = run(BIN / "greensalt", "run", "-c", master.dir, *words[2:])
+    return bool(json.loads(done.stdout) == json.loads(output))
 
 
 def test_a_kill_of_the_master_loses_no_return(hook: Hook) -> None:
@@ -112,6 +121,9 @@ def test_the_example_of_the_documentation_is_true(hook: Hook) -> None:
             assert {key: got[key] for key in alike} == {key: shown[key] for key in alike}
             ear.settimeout(WAIT_S)
             lines = [ear.recv(9999).decode() for _ in range(2)]
+            for words, output in commands(DOCUMENT):
+                shown = partial(is_printed, master, words, output)
+                master.child.wait_until(shown, f"the answer of {words}", WAIT_S)
         assert [json.loads(line.partition("]: ")[2])["fun"] for line in lines] == [
             "test.ping",
             "test.echo",

@@ -15,12 +15,13 @@ from typing import Any
 import gevent
 import pytest
 
-from greensalt.errors import ConfigError, GreensaltError
+from greensalt.errors import CommandExecutionError, ConfigError
 from greensalt.master.returners import syslog
 from greensalt.master.returners.returner import Item, make
 from tests._bench import Bench
 from tests._peer import Peer
 from tests.master._hook import Hook
+from tests.master.test_runs import ran
 
 Make = Callable[..., Bench]
 QUICK = {"retry_first": 0.02, "retry_most": 0.05}
@@ -165,7 +166,7 @@ def test_a_dead_letter_can_be_sent_again(bench: Make, hook: Hook) -> None:
     settled(master, 2)
     assert sorted(hook.keys()) == keys
     assert master.master.returners.dead("hook") == []
-    with pytest.raises(GreensaltError, match="no returner 'other'; there are: hook"):
+    with pytest.raises(CommandExecutionError, match="no returner 'other'; there are: hook"):
         master.master.returners.retry("other")
 
 
@@ -237,6 +238,29 @@ def test_no_secret_is_ever_logged(
     assert "127.0.0.1 answers 401" in told
     assert "s3cret" not in told
     assert "secret=word" not in told
+
+
+def test_runners_show_the_backlog_and_revive_the_dead(bench: Make, hook: Hook) -> None:
+    hook.answer = lambda _: 410
+    master, peer = served(bench, hook.start(), jobs=["test.ping"])
+    keys = run_jobs(master, peer, 1)
+    until(lambda: status(master)["dead"] == 1)
+    until(lambda: status(master)["backlog"] == 0)
+    shown = ran(master, "returners.status")["return"]["hook"]
+    assert (shown["delivered"], shown["backlog"], shown["dead"], shown["lost"]) == (0, 0, 1, 0)
+    (letter,) = ran(master, "returners.dead", "hook")["return"]
+    assert f"{letter['jid']}/{letter['id']}" == keys[0]
+    assert "410" in letter["reason"]
+    hook.answer = lambda _: 200
+    assert ran(master, "returners.retry", "hook")["return"] == 1
+    until(lambda: hook.keys() == keys)
+    assert "no returner 'x'" in ran(master, "returners.retry", "x")["return"]
+
+
+def test_without_returners_the_runners_say_so(bench: Make) -> None:
+    master = bench()
+    assert ran(master, "returners.status")["return"] == {}
+    assert "master_returners" in ran(master, "returners.dead", "x")["return"]
 
 
 # -- syslog --------------------------------------------------------------------------------------

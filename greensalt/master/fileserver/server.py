@@ -59,6 +59,14 @@ class FileServer:
         """The names of all environments, sorted."""
         return sorted({env for backend in self.backends for env in backend.envs()})
 
+    def paths(self, env: str, prefix: str = "") -> list[str]:
+        """The paths of the files of an environment that begin with a prefix."""
+        return self._paths({"saltenv": env, "prefix": prefix}, lambda listing: listing.files)
+
+    def find(self, env: str, path: str) -> Found | None:
+        """A file of an environment, if it may be served."""
+        return self._read(self._find, {"saltenv": env, "path": f"|{path}"})[0]
+
     def file_envs(self, _peer: Peer, _load: dict[str, Any]) -> list[str]:
         """`_file_envs`: the names of the environments."""
         return self.envs()

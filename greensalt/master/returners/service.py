@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import gevent
 
-from greensalt.errors import ConfigError, GreensaltError
+from greensalt.errors import CommandExecutionError, ConfigError
 from greensalt.green import Backoff, Crew
 from greensalt.master.returners.returner import make, number
 from greensalt.master.returners.sender import FIRST_WAIT_S, MOST_WAIT_S, Sender
@@ -71,7 +71,7 @@ class Returners:
     def _check(self, name: str) -> None:
         if name not in self._senders:
             known = ", ".join(self._senders) or "none"
-            raise GreensaltError(f"there is no returner {name!r}; there are: {known}")
+            raise CommandExecutionError(f"there is no returner {name!r}; there are: {known}")
 
     def _ring(self) -> None:
         """Tell the senders when something was committed."""
