@@ -178,7 +178,7 @@ def _check_lengths(data: bytes) -> None:
 def _to_text(value: Any, depth: int) -> Any:
     """Make text of all byte strings in a value that are valid UTF-8.
 
-    Every message passes here, so plain values inside containers cost no call of their own.
+    Every message passes here, so what a dictionary holds costs no call of its own.
     """
     kind = type(value)
     if kind is bytes:
@@ -192,12 +192,32 @@ def _to_text(value: Any, depth: int) -> Any:
         return value
     if not depth:
         raise ValueError(f"nested more than {MAX_DEPTH} deep")
-    if kind is list:
-        return [_to_text(item, depth - 1) if type(item) in _NOT_PLAIN else item for item in value]
-    return {
-        _to_text(key, 0): _to_text(item, depth - 1) if type(item) in _NOT_PLAIN else item
-        for key, item in value.items()
-    }
+    return _list_to_text(value, depth - 1) if kind is list else _dict_to_text(value, depth - 1)
+
+
+def _list_to_text(value: list[Any], depth: int) -> list[Any]:
+    return [_to_text(item, depth) if type(item) in _NOT_PLAIN else item for item in value]
+
+
+def _dict_to_text(value: dict[Any, Any], depth: int) -> dict[Any, Any]:
+    found = {}
+    for key, item in value.items():
+        if type(key) is bytes:
+            try:
+                key = key.decode()  # noqa: PLW2901
+            except UnicodeDecodeError:
+                pass
+        elif type(key) is msgpack.Timestamp:
+            key = key.to_bytes()  # noqa: PLW2901
+        if type(item) is bytes:
+            try:
+                item = item.decode()  # noqa: PLW2901
+            except UnicodeDecodeError:
+                pass
+        elif type(item) in _NOT_PLAIN:
+            item = _to_text(item, depth)  # noqa: PLW2901
+        found[key] = item
+    return found
 
 
 def _without_cycles(value: object, path: tuple[int, ...], depth: int) -> object:
