@@ -204,18 +204,18 @@ def _dict_to_text(value: dict[Any, Any], depth: int) -> dict[Any, Any]:
     for key, item in value.items():
         if type(key) is bytes:
             try:
-                key = key.decode()  # noqa: PLW2901
+                key = key.decode()
             except UnicodeDecodeError:
                 pass
         elif type(key) is msgpack.Timestamp:
-            key = key.to_bytes()  # noqa: PLW2901
+            key = key.to_bytes()
         if type(item) is bytes:
             try:
-                item = item.decode()  # noqa: PLW2901
+                item = item.decode()
             except UnicodeDecodeError:
                 pass
         elif type(item) in _NOT_PLAIN:
-            item = _to_text(item, depth)  # noqa: PLW2901
+            item = _to_text(item, depth)
         found[key] = item
     return found
 
