@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from greensalt.errors import CommandExecutionError
 from greensalt.functions.threads import Home
+from greensalt.master.asking import Answers, Asking
+from greensalt.target import expected
 from greensalt.wire import tags
 
 if TYPE_CHECKING:
@@ -83,6 +85,40 @@ class MasterContext:
         if not outcome.success:
             raise CommandExecutionError(str(outcome.ret))
         return outcome.ret
+
+    def ask(
+        self,
+        tgt: Any,
+        fun: str,
+        arg: Sequence[Any] = (),
+        *,
+        tgt_type: str = "glob",
+        kwarg: Mapping[str, Any] | None = None,
+        timeout_s: float | None = None,
+        gather_s: float | None = None,
+    ) -> Answers:
+        """Run a function on minions, with this run's user, and wait for them; see Asking.ask."""
+
+        def asked() -> Answers:
+            config = self.config
+            asking = Asking(self.jobs, config.timeout, config.gather_job_timeout)
+            return asking.ask(
+                self.user,
+                tgt,
+                fun,
+                arg,
+                tgt_type=tgt_type,
+                kwarg=kwarg,
+                timeout_s=timeout_s,
+                gather_s=gather_s,
+            )
+
+        return self.home.run(asked)
+
+    def chosen(self, tgt: Any, tgt_type: str = "glob") -> list[str]:
+        """The accepted minions that a target means, sorted; raises TargetError."""
+        groups = self.config.nodegroups
+        return sorted(expected(tgt, tgt_type, self.roster, nodegroups=groups).minions)
 
     def fire_event(self, tag: str, data: Mapping[str, Any] | None = None) -> bool:
         """Fire an event on the master's bus."""

@@ -85,13 +85,28 @@ class FileServer:
 
     def symlink_list(self, _peer: Peer, load: dict[str, Any]) -> dict[str, str]:
         """`_symlink_list`: {path: text of the link}."""
-        prefix = _prefix(load)
-        links: dict[str, str] = {}
-        for listing in self._listing(load):
+        return self.links(_env(load), _prefix(load))
+
+    def entries(self, part: str, saltenv: str, prefix: str = "") -> list[str]:
+        """The "files", "dirs" or "empty_dirs" of an environment, for the master's own people."""
+        asked = {"saltenv": str(saltenv), "prefix": str(prefix)}
+        return list(self._paths(asked, lambda listing: getattr(listing, part)))
+
+    def links(self, saltenv: str, prefix: str = "") -> dict[str, str]:
+        """The symlinks of an environment, likewise."""
+        found: dict[str, str] = {}
+        for listing in self._listing({"saltenv": str(saltenv)}):
             for path, text in listing.links.items():
-                if path.startswith(prefix):
-                    links.setdefault(path, text)
-        return links
+                if path.startswith(str(prefix)):
+                    found.setdefault(path, text)
+        return found
+
+    def forget_listings(self, saltenv: str | None = None) -> list[str]:
+        """Forget what is known of an environment or of all: the names of those."""
+        known = [env for env in sorted(self._listings) if saltenv in (None, env)]
+        for env in known:
+            del self._listings[env]
+        return known
 
     def _paths(self, load: dict[str, Any], part: Callable[[Listing], Sequence[str]]) -> list[str]:
         prefix = _prefix(load)

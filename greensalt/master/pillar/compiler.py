@@ -58,6 +58,15 @@ def compile_pillar(
     return Compiled(compilation.run(), compilation.tree.stamps)
 
 
+def pillar_top(config: MasterConfig, renderer: Renderer, asked: Asked) -> dict[str, list[str]]:
+    """The SLS names that top files give a minion, by environment. Blocks. Raises PillarError."""
+    compilation = _Compilation(config, renderer, (), asked)
+    names = compilation.names()
+    if compilation.errors:
+        raise PillarError("; ".join(compilation.errors))
+    return names
+
+
 class _Compilation:
     """The work of compiling one pillar."""
 
@@ -127,6 +136,13 @@ class _Compilation:
                 if data is not None:
                     pillar = self._merged(pillar, data)
         return pillar
+
+    def names(self) -> dict[str, list[str]]:
+        """What the top files give, without a look into the files that they name."""
+        facts = PillarFacts(self.asked.id, self.asked.grains, dict(self.asked.override))
+        files = SlsFiles(self.config, self.tree, self.renderer, self._context(facts), self.errors)
+        matches = self._top(files).of(facts, self._nodegroups(), self.pillarenv)
+        return {env: self._resolved(env, matches[env]) for env in self._in_order(matches)}
 
     def _in_order(self, matches: Mapping[str, list[str]]) -> list[str]:
         first = [saltenv for saltenv in self.config.env_order if saltenv in matches]

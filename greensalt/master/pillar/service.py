@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 from greensalt.config import MasterConfig
 from greensalt.errors import ConfigError, PillarError
 from greensalt.green import offload
-from greensalt.master.pillar.compiler import Asked, compile_pillar
+from greensalt.master.pillar.compiler import Asked, compile_pillar, pillar_top
 from greensalt.master.pillar.external import load_plugins
 from greensalt.master.pillar.render import Recent, Renderer
 from greensalt.master.pillar.templates import Templates
@@ -75,6 +75,13 @@ class PillarService:
         """
         asked = Asked(minion_id, {**grains, "id": minion_id}, saltenv, pillarenv, override or {})
         return offload(self.compile, asked)
+
+    def top(
+        self, minion_id: str, grains: Mapping[str, Any], *, saltenv: str | None = None
+    ) -> dict[str, list[str]]:
+        """The SLS names that top files give a minion, by environment. Raises PillarError."""
+        asked = Asked(minion_id, {**grains, "id": minion_id}, saltenv)
+        return offload(pillar_top, self._config, self._renderer, asked)
 
     def compile(self, asked: Asked) -> dict[str, Any]:
         """The same in the calling thread. Blocks; never raises for what is in the files."""
