@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from greensalt.cli.common import add_config_dir
 from greensalt.cli.main import EX_GENERIC, EX_OK, EX_USAGE
+from greensalt.cli.saltauth import add_auth, proof_of
 from greensalt.errors import AuthenticationError, AuthorizationError, GreensaltError, TransportError
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--skip-grains", action="store_true", help="nothing: this command computes no grains")
     add("-q", "--quiet", action="store_true", help="show no progress, only the result")
     add("-l", "--log-level", choices=LOG_LEVELS, metavar="LEVEL", help="of the log on stderr")
+    add_auth(parser)
     add_output(parser)
     parser.set_defaults(static=False, progress=False)
 
@@ -80,7 +82,8 @@ def _with_master(args: Namespace, config: ClientConfig) -> int:
     get_hub().NOT_ERROR += (KeyboardInterrupt,)
     screen = Screen(args, config)
     try:
-        with RunnerClient(config=config) as client:
+        with RunnerClient(config=config) as local:
+            client = local.as_caller(proof_of(local, args))
             if args.doc:
                 return _documentation(client, screen, args.words)
             return _run(client, screen, args)

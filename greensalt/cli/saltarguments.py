@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, NoReturn
 
 from greensalt.cli.main import Parser
+from greensalt.cli.saltauth import add_auth
 
 EX_INCOMPLETE: Final = 42
 """Salt's exit code for a command line whose parts are fine, but not all there."""
@@ -23,8 +24,6 @@ STATE_OUTPUTS: Final = tuple(
 
 # flag: (what it means in Salt, what to do instead)
 NOT_YET: Final = {
-    "-a": ("external authentication", "run this as a user of publisher_acl"),
-    "-T": ("tokens of external authentication", "run this as a user of publisher_acl"),
     "-H": ("listing the hosts of a roster", "use `greensalt key -L`"),
     "-R": ("range targets", "use -N with a nodegroup, or -L"),
     "--preview-target": ("telling who a target means", "ask with test.ping"),
@@ -159,6 +158,7 @@ def build_parser() -> ArgumentParser:
     add("--log-file", metavar="FILE", help="log to a file, too")
     add("--log-file-level", choices=LOG_LEVELS, metavar="LEVEL", help="of the log in the file")
     _add_job(parser)
+    add_auth(parser)
     _add_batch(parser)
     _add_target(parser)
     add_output(parser)
@@ -178,10 +178,6 @@ def _add_job(parser: ArgumentParser) -> None:
     add("--return", dest="returner", default="", metavar="RETURNER", help="return there as well")
     add("--return_config", "--return-config", metavar="NAME", help="configuration of a returner")
     add("--return_kwargs", "--return-kwargs", metavar="YAML", help="arguments of a returner")
-    add("-a", "--auth", "--eauth", "--external-auth", metavar="EAUTH", help="not supported yet")
-    add("-T", "--make-token", action="store_true", help="not supported yet")
-    add("--username", metavar="NAME", help="for --auth")
-    add("--password", metavar="PASSWORD", help="for --auth")
 
 
 def _add_batch(parser: ArgumentParser) -> None:
@@ -246,5 +242,5 @@ def boolean(text: str) -> bool:
 
 
 def _attribute(flag: str) -> str:
-    names = {"-a": "auth", "-T": "make_token", "-H": "hosts", "-R": "range"}
+    names = {"-H": "hosts", "-R": "range"}
     return names.get(flag, flag.strip("-").replace("-", "_"))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from greensalt.cli.main import EX_GENERIC, EX_OK
 from greensalt.cli.saltarguments import Words, job_options, read_words, tgt_type
+from greensalt.cli.saltauth import proof_of
 from greensalt.cli.saltscreen import HINT, Screen, look_up
 from greensalt.client.jobclient import JobClient
 
@@ -33,7 +34,9 @@ class Run:
         self._words = read_words(args) if not args.follow else Words("", "", [])
         self._options = job_options(args)
         self._config = config
-        self._client = JobClient(config=config)
+        client = JobClient(config=config)
+        self._proof = proof_of(client, args)
+        self._client = client.as_caller(self._proof)
         self._worst = 0
         self._returned = self._failed = 0
         self._screen = Screen(args, config)  # before any job: the output file may be unwritable
@@ -180,7 +183,8 @@ class Run:
             return tgt, kind
         from greensalt.client.local import LocalClient
 
-        with LocalClient(config=self._config) as client:
+        with LocalClient(config=self._config) as local:
+            client = local.as_caller(self._proof)
             return client.choose(tgt, self._words.fun, kind, self._args.subset), "list"
 
     def _announce(self) -> None:

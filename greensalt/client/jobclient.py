@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import Any, Final, Self
 
 from greensalt.client.arguments import add_kwargs
 from greensalt.client.link import MasterLink, Published
+from greensalt.client.proof import Proof, take_proof
 from greensalt.client.watch import JobWatch
 from greensalt.config import ClientConfig
 from greensalt.errors import ConfigError, SaltInvocationError, TargetError, TransportError
@@ -41,7 +43,8 @@ class JobClient:
                     many lists of arguments
     kwarg           keyword arguments of one function
     options         for the master: metadata, delimiter, module_executors, executor_opts,
-                    ret_config, ret_kwargs, start_event; for the client: gather_job_timeout
+                    ret_config, ret_kwargs, start_event; for the client: gather_job_timeout, and
+                    eauth, username and password, or token, of whom else it is for
 
     Raises AuthenticationError, AuthorizationError, TargetError and TransportError.
     """
@@ -71,6 +74,14 @@ class JobClient:
     def close(self) -> None:
         self.link.close()
 
+    def as_caller(self, proof: Proof | None) -> Self:
+        """The same client for whom a password or a token proves; closing one closes both."""
+        if proof is None:
+            return self
+        other = copy.copy(self)
+        other.link = self.link.as_caller(proof)
+        return other
+
     def start(
         self,
         tgt: Target,
@@ -90,6 +101,17 @@ class JobClient:
         The subscription to the job's events is live before the job is sent. Minions that have not
         returned after `timeout_s` are asked whether they still run it, or else given up.
         """
+        options = dict(options or {})
+        if proof := take_proof(options):
+            return self.as_caller(proof).start(
+                *(tgt, fun, arg, tgt_type),
+                timeout_s=timeout_s,
+                ret=ret,
+                jid=jid,
+                kwarg=kwarg,
+                options=options,
+                ask_silent=ask_silent,
+            )
         jid = self.valid_jid(jid)
         bus = self.subscribed(tags.job(jid))
         try:
@@ -103,7 +125,7 @@ class JobClient:
         if not published.jid and bus is not None:
             bus.close()
             bus = None
-        gather_s = (options or {}).get("gather_job_timeout")
+        gather_s = options.get("gather_job_timeout")
         return self._watch(published, bus, timeout_s, gather_s, ask_silent=ask_silent)
 
     def follow(self, jid: str, timeout_s: float | None = None) -> JobWatch:
@@ -128,10 +150,12 @@ class JobClient:
         options: Mapping[str, Any] | None = None,
     ) -> Published:
         """Publish a job and leave it to itself."""
+        options = dict(options or {})
+        proof = take_proof(options)
+        link = self.link if proof is None else self.link.as_caller(proof)
         tgt, tgt_type = self._target(tgt, tgt_type)
         args = _arguments(fun, arg, kwarg)
-        load = _load(tgt, fun, args, tgt_type, ret, self.valid_jid(jid), dict(options or {}))
-        return self.link.publish(load)
+        return link.publish(_load(tgt, fun, args, tgt_type, ret, self.valid_jid(jid), options))
 
     def _watch(
         self,

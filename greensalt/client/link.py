@@ -5,15 +5,17 @@ Every request is clear and carries the user's key. Source: docs/protocol.md 6.1,
 
 from __future__ import annotations
 
+import copy
 import logging
 import time
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 import gevent
 
 from greensalt import errors
 from greensalt.client.identity import key_path, local_user, read_key
+from greensalt.client.proof import Proof
 from greensalt.errors import (
     AuthenticationError,
     GreensaltError,
@@ -81,7 +83,7 @@ class Page(NamedTuple):
 
 
 class MasterLink:
-    """Asks the master's Ret interface on behalf of the local user.
+    """Asks the master's Ret interface on behalf of the local user, or of whom a proof names.
 
     `serializer` names the codec of the loads, in both directions; msgpack takes its place when the
     master does not serve it. Raises SerializerUnusable when it can't be used here.
@@ -104,6 +106,7 @@ class MasterLink:
         self.user = local_user()
         self._key_path = key_path(cachedir, self.user, master_user)
         self._key = ""
+        self.proof: Proof | None = None  # instead of the key
         self._request_timeout_s = request_timeout_s
 
     @property
@@ -112,6 +115,36 @@ class MasterLink:
 
     def close(self) -> None:
         self._channel.close()
+
+    def as_caller(self, proof: Proof) -> Self:
+        """The same link for somebody else: a password or a token proves who it is."""
+        other = copy.copy(self)
+        other.proof = dict(proof)
+        return other
+
+    def has_key(self) -> bool:
+        """Whether the local user has a key that proves it."""
+        try:
+            self._key = read_key(self._key_path, self.user)
+        except AuthenticationError:
+            return False
+        return True
+
+    def make_token(self, proof: Proof) -> str:
+        """A token for a password; raises AuthenticationError."""
+        self.probe()
+        reply = self._exchange({"cmd": "mk_token", **proof}, self._request_timeout_s)
+        if isinstance(reply, dict) and isinstance(reply.get("error"), dict):
+            raise _raised(reply["error"])
+        if not isinstance(reply, dict) or not isinstance(reply.get("token"), str):
+            raise AuthenticationError('Authentication failure of type "eauth" occurred.')
+        return str(reply["token"])
+
+    def token(self, token: str) -> dict[str, Any]:
+        """What a token stands for (name, eauth, expire, ...); {} when it is none."""
+        self.probe()
+        reply = self._exchange({"cmd": "get_token", "token": token}, FOLLOW_TIMEOUT_S)
+        return reply if isinstance(reply, dict) and "name" in reply else {}
 
     def publish(self, load: dict[str, Any]) -> Published:
         """Have the master publish `load`, which has a jid of ours.
@@ -202,6 +235,8 @@ class MasterLink:
 
     def _ask_outer(self, load: dict[str, Any], timeout_s: float) -> dict[str, Any]:
         """The whole reply; an error in it is raised as ours."""
+        if self.proof is not None:
+            return self._ask_once(load, timeout_s)
         fresh = not self._key
         if fresh:
             self._key = read_key(self._key_path, self.user)
@@ -215,7 +250,8 @@ class MasterLink:
             return self._ask_once(load, timeout_s)
 
     def _ask_once(self, load: dict[str, Any], timeout_s: float) -> dict[str, Any]:
-        full = {**load, "user": self.user, "key": self._key}
+        who = {"key": self._key} if self.proof is None else self.proof
+        full = {**load, "user": self.user, **who}
         reply = self._exchange(full, timeout_s)
         if not isinstance(reply, dict):
             raise MalformedMessage(f"the master at {self.address} answered {reply!r:.80}")

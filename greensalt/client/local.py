@@ -11,6 +11,7 @@ from typing import Any
 
 from greensalt.client.jobclient import FIND_JOB, Arguments, Function, JobClient, Target
 from greensalt.client.link import Result
+from greensalt.client.proof import take_proof
 
 
 class LocalClient(JobClient):
@@ -157,10 +158,11 @@ class LocalClient(JobClient):
         **kwargs: Any,
     ) -> dict[str, Any]:
         """Run a job on `subset` random minions of the target, of those that have the function."""
-        chosen = self.choose(tgt, fun, tgt_type, subset)
+        client = self.as_caller(take_proof(kwargs))
+        chosen = client.choose(tgt, fun, tgt_type, subset)
         if not chosen:
             return {}
-        return self.cmd(
+        return client.cmd(
             chosen, fun, arg, None, "list", ret, full_return=full_return, kwarg=kwarg, **kwargs
         )
 
@@ -190,7 +192,10 @@ class LocalClient(JobClient):
         """
         from greensalt.client.batch import Batch
 
-        run = Batch(self, tgt, fun, arg, tgt_type, ret=ret, kwarg=kwarg, size=batch, options=kwargs)
+        client = self.as_caller(take_proof(kwargs))
+        run = Batch(
+            client, tgt, fun, arg, tgt_type, ret=ret, kwarg=kwarg, size=batch, options=kwargs
+        )
         for result in run:
             yield {result.id: result.ret}
 
