@@ -112,6 +112,11 @@ def offload(fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     return result  # type: ignore[no-any-return]  # the pool forgets the type of fn's result
 
 
+def have_threads(number: int) -> None:
+    """Let `offload` run so many functions at once, and ten more."""
+    gevent.get_hub().threadpool.maxsize = 10 + number
+
+
 def _caught(fn: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Any, BaseException | None]:
     try:
         return fn(*args, **kwargs), None

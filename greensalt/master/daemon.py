@@ -27,8 +27,8 @@ import gevent
 from gevent.event import AsyncResult
 
 from greensalt.config import MasterConfig
-from greensalt.errors import ConfigError, GreensaltError
-from greensalt.green import Crew, offload
+from greensalt.errors import GreensaltError
+from greensalt.green import Crew, have_threads, offload
 from greensalt.green.watchdog import Watchdog
 from greensalt.master.access import Access
 from greensalt.master.access.commands import TokenCommands
@@ -45,17 +45,28 @@ from greensalt.master.peer import PeerRequests
 from greensalt.master.pillar import PillarService
 from greensalt.master.publishkey import PublishKey
 from greensalt.master.recent import RecentJobs
-from greensalt.master.reqserver import ReqServer
+from greensalt.master.reqserver import ReqServer, Tables
 from greensalt.master.returners import Returners
 from greensalt.master.returns import Returns
 from greensalt.master.roster import MasterRoster
-from greensalt.master.routes import HEAVY, clear_routes, minion_routes, private_routes
+from greensalt.master.routes import (
+    ADMITTED,
+    LANE_OF,
+    LAST_LANE,
+    clear_routes,
+    lanes,
+    minion_routes,
+    private_routes,
+)
 from greensalt.master.runrequests import RunRequests
 from greensalt.master.runs import Runs
 from greensalt.master.services import Services
 from greensalt.master.sessions import Sessions
 from greensalt.master.signin import SignIn
 from greensalt.master.upkeep import Upkeep
+from greensalt.master.workers.elsewhere import Elsewhere
+from greensalt.master.workers.stamp import leave, stamp_of
+from greensalt.master.workers.supervisor import Supervisor
 from greensalt.serializers import MSGPACK
 from greensalt.store.autosign import AutosignPolicy
 from greensalt.store.keys import KeyStore
@@ -92,6 +103,7 @@ class Master:
         """Open everything, the public ports last."""
         begun = time.monotonic()
         _check_open_files()
+        have_threads(self.config.worker_threads)  # besides those of sign-ins and files
         self.watchdog.start()
         self._open_store()
         self._open_keys()
@@ -202,8 +214,6 @@ class Master:
 
     def _open_reqserver(self) -> None:
         config = self.config
-        if config.worker_processes:
-            raise ConfigError("worker_processes is not supported yet; set it to 0")
         self.dispatch = Dispatch(
             self.pushers,
             self.codecs,
@@ -242,37 +252,57 @@ class Master:
         self.reqserver = ReqServer(
             self.sessions,
             self.codecs,
-            clear_routes(
-                self.signin,
-                self.jobs,
-                Following(self.store, self.access),
-                RunRequests(self.runs, self.access),
-                TokenCommands(self.access),
+            Tables(
+                clear_routes(
+                    self.signin,
+                    self.jobs,
+                    Following(self.store, self.access),
+                    RunRequests(self.runs, self.access),
+                    TokenCommands(self.access),
+                ),
+                minion_routes(
+                    self.returns,
+                    self.jobs.redelivery,
+                    self.services,
+                    self.files,
+                    receiver,
+                    options,
+                    self.peers,
+                ),
+                private_routes(self.master_key, self.services, self.files),
+                LANE_OF,
+                LAST_LANE,
+                ADMITTED,
             ),
-            minion_routes(
-                self.returns,
-                self.jobs.redelivery,
-                self.services,
-                self.files,
-                receiver,
-                options,
-                self.peers,
-            ),
-            private_routes(self.master_key, self.services, self.files),
-            HEAVY,
-            config.worker_threads,
+            lanes(config.worker_threads),
             self.access.is_known,
             self.access.admit,
         )
-        device = Device(
+        self._open_device()
+
+    def _open_device(self) -> None:
+        config = self.config
+        device = self.device = Device(
             self.context, self.reqserver.handle, backlog=config.zmq_backlog, ipv6=bool(config.ipv6)
         )
+        self._prepare_workers(device)
         device.bind_workers("inproc://workers", addresses.workers(config.sock_dir))
         device.start()
         self._watch(device.failed)
         self._on_close("reqserver", lambda: _stop_device(device))
         self.clients_address = device.bind_clients(addresses.tcp(config.interface, config.ret_port))
-        self.device = device
+        self.supervisor.start()
+
+    def _prepare_workers(self, device: Device) -> None:
+        """Worker processes may attach at any time, those of this master and others."""
+        stamp = stamp_of(self.config)
+        leave(self.config, stamp)
+        elsewhere = Elsewhere(device.outside, stamp.digest, self.services.keep_facts)
+        self.reqserver.give_away(elsewhere)
+        device.outside.on_room = self.reqserver.advance
+        self.elsewhere = elsewhere
+        self.supervisor = Supervisor(self.config)
+        self._on_close("worker processes", self.supervisor.stop)
 
     def _prepare_runs(self) -> None:
         self.surroundings = MasterContext(

@@ -8,12 +8,10 @@ Source: docs/protocol.md 4, 6.
 from __future__ import annotations
 
 import logging
-from collections import Counter
+import time
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
-
-from gevent.lock import BoundedSemaphore
+from typing import Any, NamedTuple, Protocol
 
 from greensalt.crypto.crypticle import Crypticle
 from greensalt.errors import (
@@ -24,7 +22,9 @@ from greensalt.errors import (
     StoreError,
     VersionTooOld,
 )
+from greensalt.green.histogram import Histogram
 from greensalt.master.codecs import ServedCodecs
+from greensalt.master.lanes import Lane, Place
 from greensalt.master.sessions import Peer, Sessions
 from greensalt.serializers import MSGPACK, Codec
 from greensalt.wire.dialect import pack
@@ -53,43 +53,93 @@ STRANGERS_MOST_BYTES = 32 << 10
 """Of a clear request from somebody who names no local user's key. A sign-in needs 2 KB; to build
 the objects that may be in this many bytes takes 40 ms, in a megabyte more than a second."""
 
+DROPS_TOLD = 1000  # one line of log for so many
 HANDLER_ERROR = "Some exception handling minion payload"
+
+
+class Tables(NamedTuple):
+    """The whole surface of the Ret interface (master/routes.py)."""
+
+    clear: Mapping[str, ClearHandler]
+    minion: Mapping[str, MinionHandler]
+    private: Mapping[str, PrivateHandler]
+    lane_of: Mapping[str, str]
+    last_lane: str
+    admitted: Collection[str] = ()
+
+
+class Elsewhere(Protocol):
+    """Worker processes: master/workers/elsewhere.py."""
+
+    @property
+    def commands(self) -> Collection[str]: ...
+
+    def is_there(self) -> bool: ...
+
+    def reserve(self) -> bool: ...
+
+    def serve(self, command: str, peer: Peer, load: dict[str, Any]) -> bytes | None: ...
 
 
 class ReqServer:
     """Answers requests by three tables of commands.
 
-    At most `worker_threads` of the `heavy` commands, which need the processor rather than wait, are
-    handled at once; a clear one of them passes `admit` first, where its password may take a while.
-    `is_local` tells whether a text is a local user's key or a token. `counts` counts requests by
-    command and refusals by reason.
+    Each command has its turn in the lane that `lane_of` names, the others in `last_lane`;
+    `elsewhere` is where the work of some is done when there is room. `is_local` tells whether a
+    text is a local user's key or a token; those that ask for one of `admitted` pass `admit` before
+    they have their turn, for a password may take a while. `counts` counts requests by command and
+    refusals by reason, `durations` how long the answers took, by command, waiting not included.
     """
 
     def __init__(
         self,
         sessions: Sessions,
         codecs: ServedCodecs,
-        clear: Mapping[str, ClearHandler],
-        minion: Mapping[str, MinionHandler],
-        private: Mapping[str, PrivateHandler],
-        heavy: Collection[str] = (),
-        worker_threads: int = 5,
+        tables: Tables,
+        lanes: Mapping[str, Lane],
         is_local: Callable[[str], bool] = lambda _: False,
         admit: Callable[[Mapping[str, Any]], object] = lambda _: None,
     ) -> None:
-        self._heavy = frozenset(heavy)
-        self._heavy_turn = BoundedSemaphore(worker_threads)
         self._is_local = is_local
         self._admit = admit
         self._sessions = sessions
         self._codecs = codecs
-        self._clear = clear
-        self._minion = minion
-        self._private = private
+        self._clear = tables.clear
+        self._minion = tables.minion
+        self._private = tables.private
+        self._admitted = tables.admitted
+        self.lanes = lanes
+        self._lane_of = {
+            command: lanes[tables.lane_of.get(command, tables.last_lane)]
+            for command in (*tables.clear, *tables.minion, *tables.private)
+        }
+        self._elsewhere: Elsewhere | None = None
         self.counts: Counter[str] = Counter()
+        self.durations: defaultdict[str, Histogram] = defaultdict(Histogram)
 
-    def handle(self, body: bytes) -> bytes:
-        """The reply to one request body. Never raises."""
+    def give_away(self, elsewhere: Elsewhere) -> None:
+        """Have worker processes do what they can."""
+        self._elsewhere = elsewhere
+        for command in elsewhere.commands:
+            lane = self._lane_of[command]
+            lane.reserve_elsewhere = elsewhere.reserve
+            lane.narrow = elsewhere.is_there
+
+    def advance(self) -> None:
+        """There may be room elsewhere: let those go on that wait for it."""
+        for lane in self.lanes.values():
+            lane.advance()
+
+    def stats(self) -> dict[str, Any]:
+        """Counts, durations and lanes as plain data, in seconds."""
+        return {
+            "counts": dict(self.counts),
+            "durations": {name: each.figures() for name, each in self.durations.items()},
+            "lanes": {name: lane.figures() for name, lane in self.lanes.items()},
+        }
+
+    def handle(self, body: bytes) -> bytes | None:
+        """The reply to one request body; None drops it. Never raises."""
         try:
             if len(body) > STRANGERS_MOST_BYTES:
                 self._check_large(body)
@@ -103,10 +153,10 @@ class ReqServer:
         except ProtocolError as error:
             return self._refuse("malformed", error)
         if isinstance(request, ClearRequest):
-            return self._answer_clear(request)
+            return self._answer_clear(request, len(body))
         if isinstance(request, PackedRequest):
-            return self._answer_packed(request)
-        return self._answer_minion(request)
+            return self._answer_packed(request, len(body))
+        return self._answer_minion(request, len(body))
 
     def _check_large(self, body: bytes) -> None:
         """Let nobody make the master read much who has not said whose request it is."""
@@ -124,7 +174,7 @@ class ReqServer:
         log.info("request refused: %s", error)
         return pack(BAD_LOAD)
 
-    def _answer_packed(self, request: PackedRequest) -> bytes:
+    def _answer_packed(self, request: PackedRequest, size: int) -> bytes | None:
         """A clear request in another codec than msgpack; its reply is in the same."""
         codec = self._codecs.find(request.serializer)
         if codec is None:
@@ -137,21 +187,22 @@ class ReqServer:
                 raise MalformedMessage("the load of a packed request is not a dict")
         except MalformedMessage as error:
             return self._refuse("malformed", error)
-        return self._answer_clear(ClearRequest(load, request.version), codec)
+        return self._answer_clear(ClearRequest(load, request.version), size, codec)
 
-    def _answer_clear(self, request: ClearRequest, codec: Codec = MSGPACK) -> bytes:
+    def _answer_clear(
+        self, request: ClearRequest, size: int, codec: Codec = MSGPACK
+    ) -> bytes | None:
         command = request.load.get("cmd")
         handler = self._clear.get(command) if isinstance(command, str) else None
         if handler is None:
             self.counts["refused/command"] += 1
             return pack({})
-        self.counts[str(command)] += 1
+        command = str(command)
+        self.counts[command] += 1
         try:
-            if command in self._heavy:
+            if command in self._admitted:
                 self._admit(request.load)
-            with self._turn(command):
-                reply = handler(request.load)
-            return reply if isinstance(reply, bytes) else _clear(reply, codec)
+            return self._clear_turn(command, handler, request.load, size, codec)
         except (ProtocolError, CryptoError) as error:
             return self._refuse("malformed", error)
         except AuthenticationError as error:
@@ -164,7 +215,32 @@ class ReqServer:
             log.exception("the clear command %s failed", command)
             return pack(HANDLER_ERROR)
 
-    def _answer_minion(self, request: EncryptedRequest) -> bytes:
+    def _clear_turn(
+        self, command: str, handler: ClearHandler, load: dict[str, Any], size: int, codec: Codec
+    ) -> bytes | None:
+        lane = self._lane_of[command]
+        if lane.enter(size) is Place.NOWHERE:
+            return self._dropped(command, lane)
+        begun = time.monotonic()
+        try:
+            reply = handler(load)
+            return reply if isinstance(reply, bytes) else _clear(reply, codec)
+        finally:
+            self.durations[command].add(time.monotonic() - begun)
+            lane.leave()
+
+    def _dropped(self, command: str, lane: Lane) -> bytes | None:
+        """Too many wait: a minion without an answer asks again, but a user wants to know."""
+        self.counts[f"dropped/{lane.name}"] += 1
+        if lane.dropped % DROPS_TOLD == 1:
+            what = "%s dropped: %d requests wait in the lane %s; dropped so far: %d"
+            log.warning(what, command, lane.waiting, lane.name, lane.dropped)
+        if lane.name != "publish":
+            return None
+        message = f"{lane.waiting} requests wait; try again"
+        return pack({"error": {"name": "Busy", "message": message}})
+
+    def _answer_minion(self, request: EncryptedRequest, size: int) -> bytes | None:
         try:
             peer, load = self._sessions.open(request)
         except (AuthenticationError, CryptoError, ProtocolError) as error:
@@ -177,8 +253,7 @@ class ReqServer:
         if not isinstance(command, str):
             return self._sealed(peer, {})
         try:
-            with self._turn(command):
-                return self._dispatch(command, peer, load)
+            return self._dispatch(command, peer, load, size)
         except ProtocolError as error:
             self.counts["refused/malformed"] += 1
             log.warning("%s of %s refused: %s", command, peer.id, error)
@@ -195,20 +270,34 @@ class ReqServer:
                 return pack({"error": HANDLER_ERROR})
             return self._sealed(peer, "")
 
-    def _dispatch(self, command: str, peer: Peer, load: dict[str, Any]) -> bytes:
-        private, handler = self._private.get(command), self._minion.get(command)
-        if private is None and handler is None:
+    def _dispatch(self, command: str, peer: Peer, load: dict[str, Any], size: int) -> bytes | None:
+        lane = self._lane_of.get(command)
+        if lane is None or command in self._clear:
             self.counts["refused/command"] += 1
             log.info("%s asked for the command %.80r, which is not served", peer.id, command)
             return self._sealed(peer, {})
         self.counts[command] += 1
-        if private is not None:
-            return private(peer, load)
-        assert handler is not None
-        return self._sealed(peer, handler(peer, load))
-
-    def _turn(self, command: object) -> AbstractContextManager[object]:
-        return self._heavy_turn if command in self._heavy else nullcontext()
+        elsewhere = self._elsewhere
+        may_leave = elsewhere is not None and command in elsewhere.commands
+        place = lane.enter(size, may_leave=may_leave)
+        if place is Place.NOWHERE:
+            return self._dropped(command, lane)
+        begun = time.monotonic()
+        try:
+            if place is Place.ELSEWHERE and elsewhere is not None:
+                try:
+                    reply = elsewhere.serve(command, peer, load)
+                finally:
+                    lane.stay()
+                if reply is not None:
+                    return reply
+            private = self._private.get(command)
+            if private is not None:
+                return private(peer, load)
+            return self._sealed(peer, self._minion[command](peer, load))
+        finally:
+            self.durations[command].add(time.monotonic() - begun)
+            lane.leave()
 
     @staticmethod
     def _sealed(peer: Peer, result: Any) -> bytes:

@@ -19,6 +19,7 @@ from greensalt.master.fileserver.receive import Receiver
 from greensalt.master.fileserver.server import FileServer
 from greensalt.master.follow import Following
 from greensalt.master.jobs import Jobs
+from greensalt.master.lanes import Lane
 from greensalt.master.masteropts import MasterOptions
 from greensalt.master.peer import PeerRequests
 from greensalt.master.redelivery import Redelivery
@@ -29,9 +30,55 @@ from greensalt.master.services import Services
 from greensalt.master.sessions import Peer
 from greensalt.master.signin import SignIn
 
-HEAVY = frozenset(
-    {"publish", "minion_pub", "_pillar", "_mine_get"}
-)  # those that need the processor
+ADMITTED = frozenset({"publish"})  # clear commands whose sender is looked at before all else
+LAST_LANE = "runner"  # for commands that no other lane names
+LANE_OF: Mapping[str, str] = {
+    "_auth": "sign-in",
+    **dict.fromkeys(
+        (
+            "_return",
+            "_missed_jobs",
+            "_minion_event",
+            "_register_resources",
+            "_mine",
+            "_mine_delete",
+            "_mine_flush",
+        ),
+        "return",
+    ),
+    **dict.fromkeys(("publish", "follow_job", "minion_pub", "pub_ret"), "publish"),
+    "_pillar": "pillar",
+    "_serve_file": "files",
+    "_file_list": "files",
+    "_file_list_emptydirs": "files",
+    "_dir_list": "files",
+    "_symlink_list": "files",
+    "_file_hash": "files",
+    "_file_hash_and_stat": "files",
+    **dict.fromkeys(
+        ("_file_envs", "_file_find", "_file_recv", "_master_opts", "_master_tops", "_mine_get"),
+        "lookup",
+    ),
+}
+"""The lane of each command: those that need the same thing and may wait for each other."""
+
+
+def lanes(worker_threads: int) -> dict[str, Lane]:
+    """The lanes by name, the most urgent first.
+
+    Sign-ins have narrower lanes of their own behind this one (master/signin.py). A return waits for
+    a commit, and many share one. Pillars, files and lookups need the processor or a disk.
+    """
+    wide = (
+        Lane("sign-in", 1000, 0),
+        Lane("return", 1000, 2000),
+        Lane("publish", 32, 500),
+        Lane("pillar", worker_threads, 3000),
+        Lane("files", worker_threads, 3000),
+        Lane("lookup", worker_threads, 3000),
+        Lane(LAST_LANE, 256, 256),
+    )
+    return {lane.name: lane for lane in wide}
 
 
 def clear_routes(

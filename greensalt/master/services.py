@@ -15,7 +15,9 @@ from greensalt.config import MasterConfig
 from greensalt.errors import MalformedMessage, TargetError
 from greensalt.master.access.rules import allowed_to, at_start
 from greensalt.master.pillar import PillarService
+from greensalt.master.pillar.command import pillar_of
 from greensalt.master.sessions import Peer, Sessions
+from greensalt.store.blobs import pack
 from greensalt.store.keys import KeyStore
 from greensalt.store.minions import MinionCache
 from greensalt.target import Roster, Target, expected
@@ -28,7 +30,6 @@ TARGET_MOST_CHARS = 4096  # of a target that a minion sends
 TAG_MOST_CHARS = 1024  # of an event of a minion
 MINE_FUNCTIONS_MOST = 100  # in one question
 EVENTS_AT_ONCE = 50  # fired before others have their turn
-ENVIRONMENT_MOST_CHARS = 255
 
 
 class Services:
@@ -55,23 +56,16 @@ class Services:
 
     def pillar(self, peer: Peer, load: dict[str, Any]) -> dict[str, Any]:
         """`_pillar`: keeps the minion's grains and returns its pillar."""
-        grains = load.get("grains")
-        if not isinstance(grains, dict):
-            raise MalformedMessage(f"{peer.id}: a pillar request without grains")
-        # Whose pillar it is says the session, never the load: `ext` (CVE-2025-22237) is ignored.
-        grains = {**grains, "id": peer.id}
-        override = load.get("pillar_override")
-        pillar = self._pillars.pillar(
-            peer.id,
-            grains,
-            saltenv=_environment(peer.id, load.get("saltenv")),
-            pillarenv=_environment(peer.id, load.get("pillarenv")),
-            override=override if isinstance(override, dict) else None,
-        )
+        grains, pillar = pillar_of(self._pillars, peer.id, load)
         if self._config.minion_data_cache:
-            self._cache.put_grains(peer.id, grains, pillar)
-            self._bus.fire(tags.minion_refresh(peer.id), {"Minion data cache refresh": peer.id})
+            self.keep_facts(peer.id, pack(grains), pack(pillar))
         return pillar
+
+    def keep_facts(self, minion_id: str, grains: bytes, pillar: bytes) -> None:
+        """Keep what a minion told and was told, packed, and say so on the bus."""
+        if self._config.minion_data_cache:
+            self._cache.put_packed(minion_id, grains, pillar)
+            self._bus.fire(tags.minion_refresh(minion_id), {"Minion data cache refresh": minion_id})
 
     def register_resources(self, _peer: Peer, _load: dict[str, Any]) -> dict[str, Any]:
         """`_register_resources`: greensalt knows no resources, and says so as Salt 3006 does."""
@@ -196,13 +190,6 @@ class KnownFacts:
         self.id = minion_id
         self.grains: Mapping[str, Any] = roster.grains(minion_id) or {}
         self.pillar: Mapping[str, Any] = roster.pillar(minion_id) or {}
-
-
-def _environment(minion_id: str, value: Any) -> str | None:
-    """The name of an environment in a request; it may be missing."""
-    if value is None or (isinstance(value, str) and len(value) <= ENVIRONMENT_MOST_CHARS):
-        return value or None
-    raise MalformedMessage(f"{minion_id}: the name of an environment is none: {value!r:.100}")
 
 
 def _as_dict(data: Any) -> dict[str, Any]:

@@ -52,19 +52,21 @@ class MinionCache:
         What is known already is not written again: after a restart of the master every minion
         sends the same once more.
         """
-        new_grains = pack(grains)
-        new_pillar = None if pillar is None else pack(pillar)
+        self.put_packed(minion_id, pack(grains), None if pillar is None else pack(pillar))
+
+    def put_packed(self, minion_id: str, grains: bytes, pillar: bytes | None) -> None:
+        """Keep them as `blobs.pack` has packed them."""
         if (
             not self._in_flight[minion_id]
-            and self._grains.has(minion_id, new_grains)
-            and (new_pillar is None or self._pillar.has(minion_id, new_pillar))
+            and self._grains.has(minion_id, grains)
+            and (pillar is None or self._pillar.has(minion_id, pillar))
         ):
             return
-        self._write(_put, (minion_id, new_grains, new_pillar), [minion_id])
+        self._write(_put, (minion_id, grains, pillar), [minion_id])
         self._ids.add(minion_id)
-        self._grains.put(minion_id, new_grains)
-        if new_pillar is not None:
-            self._pillar.put(minion_id, new_pillar)
+        self._grains.put(minion_id, grains)
+        if pillar is not None:
+            self._pillar.put(minion_id, pillar)
 
     def grains(self, minion_id: str) -> dict[str, Any] | None:
         """Give a minion's grains, None if it never sent any."""

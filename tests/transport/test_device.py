@@ -10,7 +10,7 @@ import gevent
 import pytest
 import zmq
 
-from greensalt.transport.device import Device, RepWorker, split_envelope
+from greensalt.transport.device import Device, split_envelope
 from greensalt.transport.sockets import Context, Socket, green_socket, new_context
 
 
@@ -130,23 +130,18 @@ def test_a_full_queue_pushes_back_and_then_every_request_is_answered(
     assert replies == {b"re:wait%d" % number for number in range(500)}
 
 
-def test_rep_workers_on_workers_ipc_take_the_overflow(bench: Callable[..., Bench]) -> None:
-    made = bench(workers_most=1, local_queue=1)
-    made.gate.clear()
-    worker = RepWorker(made.context, made.ipc, lambda body: b"rep:" + body)
-    serving = gevent.spawn(worker.run)
+def test_a_request_that_the_handler_drops_is_counted_and_not_answered(
+    context: Context, tmp_path: Path
+) -> None:
+    made = Bench(context, tmp_path)
+    made.device._handle = lambda body: None if body == b"drop" else body
     dealer = made.peer(zmq.DEALER)
-    for _ in range(20):
-        dealer.send_multipart([b"", b"wait"])
-        gevent.sleep(0.002)
+    for body in (b"drop", b"kept"):
+        dealer.send_multipart([b"", body])
     with gevent.Timeout(5):
-        outside = [dealer.recv_multipart()[1] for _ in range(18)]
-        assert outside == [b"rep:wait"] * 18
-        made.gate.set()
-        assert [dealer.recv_multipart()[1] for _ in range(2)] == [b"re:wait"] * 2
-    assert made.device.forwarded == 18
-    serving.kill()
-    worker.close()
+        assert dealer.recv_multipart() == [b"", b"kept"]
+    assert made.device.dropped == 1
+    made.device.stop(1.0)
 
 
 def test_stop_answers_what_was_accepted(context: Context, tmp_path: Path) -> None:
