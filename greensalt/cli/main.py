@@ -31,6 +31,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "minion": Command("greensalt.cli.minion", "run a minion"),
     "key": Command("greensalt.cli.key", "list, accept, reject and delete the keys of minions"),
     "run": Command("greensalt.cli.run", "have the master run a runner, as salt-run does"),
+    "call": Command("greensalt.cli.call", "run a function on this machine, as salt-call does"),
     "worker": Command("greensalt.cli.worker", "run one more worker process for a running master"),
     "demo": Command("greensalt.cli.demo", "run a master and some minions here, to try things"),
 }

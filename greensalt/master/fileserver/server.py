@@ -101,6 +101,15 @@ class FileServer:
                     found.setdefault(path, text)
         return found
 
+    def hash_of(self, load: dict[str, Any]) -> dict[str, str] | str:
+        """{hsum, hash_type} of a file, likewise; an empty string when it is not there."""
+        answer: dict[str, str] | str = self._hash_and_stat(load)[0]
+        return answer
+
+    def chunk(self, load: dict[str, Any], offset: int) -> dict[str, Any]:
+        """{data, dest} of a file from an offset on, for the machine's own use."""
+        return self._read(self._chunk, load, offset, 0)
+
     def forget_listings(self, saltenv: str | None = None) -> list[str]:
         """Forget what is known of an environment or of all: the names of those."""
         known = [env for env in sorted(self._listings) if saltenv in (None, env)]
@@ -134,13 +143,15 @@ class FileServer:
             return {"path": "", "rel": ""}
         return {"path": found.path, "rel": found.rel, "back": back, "stat": _numbers(found)}
 
-    def file_hash(self, peer: Peer, load: dict[str, Any]) -> dict[str, str] | str:
+    def file_hash(self, _peer: Peer, load: dict[str, Any]) -> dict[str, str] | str:
         """`_file_hash`: {hsum, hash_type}; an empty string for a file that is not there."""
-        answer: dict[str, str] | str = self.file_hash_and_stat(peer, load)[0]
-        return answer
+        return self.hash_of(load)
 
     def file_hash_and_stat(self, _peer: Peer, load: dict[str, Any]) -> list[Any]:
         """`_file_hash_and_stat`: both in a list of two; ["", None] for a file that is not there."""
+        return self._hash_and_stat(load)
+
+    def _hash_and_stat(self, load: dict[str, Any]) -> list[Any]:
         found, _ = self._read(self._find, load)
         if found is None:
             return ["", None]
