@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from argparse import SUPPRESS, ArgumentParser, Namespace
 from typing import Any
@@ -35,9 +36,10 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     if args.attached:
-        config = _told()
+        config, number = _told()
     else:
         config = load_config(MasterConfig, args)
+        number = os.getpid()
         become_user(config.user)
         from greensalt.master.workers import stamp
 
@@ -53,14 +55,14 @@ def run(args: Namespace) -> int:
         else:
             print(line, flush=True)
 
-    return process.run(config, attached=args.attached, announce=announce)
+    return process.run(config, number, attached=args.attached, announce=announce)
 
 
-def _told() -> MasterConfig:
-    """The configuration of the master that started this process."""
+def _told() -> tuple[MasterConfig, int]:
+    """The configuration of the master that started this process, and its number there."""
     try:
         told: dict[str, Any] = json.loads(sys.stdin.buffer.readline())
         config = MasterConfig.load(told["config_dir"], told["options"])
     except (ValueError, KeyError) as error:
         raise ConfigError("--attached is for masters that start their workers") from error
-    return config.replace(warnings=())  # its master has said them
+    return config.replace(warnings=()), told["number"]  # the warnings its master has said

@@ -93,6 +93,8 @@ class MasterConfig(Config):
     minion_data_cache: bool = True
     max_event_size: int = option(1048576, least=0)
     presence_events: bool = False
+    master_stats: bool = False
+    master_stats_event_iter: float = option(60, least=0.1)
     order_masters: bool = False
     show_timeout: bool = True
     show_jid: bool = False

@@ -12,8 +12,11 @@ import sys
 import threading
 import time
 import traceback
+from typing import Any
 
 import gevent
+
+from greensalt.green.histogram import Histogram
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +27,7 @@ class Watchdog:
     """Measures how late the hub is.
 
     `longest_s` is the longest stall since the start, `lateness_s` the latest one, `stalls` counts
-    those beyond `report_s`.
+    those beyond `report_s`, `late` has all of them, one every tick.
     """
 
     def __init__(self, report_s: float = 0.25) -> None:
@@ -32,6 +35,7 @@ class Watchdog:
         self.longest_s = 0.0
         self.lateness_s = 0.0
         self.stalls = 0
+        self.late = Histogram()
         self._stamp = time.monotonic()
         self._main = threading.get_ident()
         self._stopped = threading.Event()
@@ -48,10 +52,15 @@ class Watchdog:
         self._timer.stop()
         self._timer.close()
 
+    def figures(self) -> dict[str, Any]:
+        """The lateness of the hub in seconds (p50, p99, max), and how often it stalled."""
+        return {"late": self.late.figures(), "stalls": self.stalls}
+
     def _tick(self) -> None:
         now = time.monotonic()
         self.lateness_s = max(0.0, now - self._stamp - TICK_S)
         self._stamp = now
+        self.late.add(self.lateness_s)
         if self.lateness_s > self.longest_s:
             self.longest_s = self.lateness_s
         if self.lateness_s > self.report_s:

@@ -22,6 +22,7 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import gevent
 from gevent.event import AsyncResult
@@ -63,6 +64,7 @@ from greensalt.master.runs import Runs
 from greensalt.master.services import Services
 from greensalt.master.sessions import Sessions
 from greensalt.master.signin import SignIn
+from greensalt.master.stats import Stats
 from greensalt.master.upkeep import Upkeep
 from greensalt.master.workers.elsewhere import Elsewhere
 from greensalt.master.workers.stamp import leave, stamp_of
@@ -338,8 +340,28 @@ class Master:
         if self.config.fileserver_events:
             updates = Updates(self.files.backends, self.bus, self.config.roots_update_interval)
             self._crew.spawn_vital("file server events", updates.run)
+        if self.config.master_stats:
+            interval_s = self.config.master_stats_event_iter
+            stats = Stats(0, self.reqserver.tally, self.stats, self.bus.fire, interval_s)
+            self._crew.spawn("stats", stats.run)
         self._watch(self._crew.failed)
         self._on_close("upkeep", self._crew.stop)
+
+    def stats(self) -> dict[str, Any]:
+        """The figures of this process since its start, as plain data; times in seconds."""
+        requests = self.reqserver.stats()
+        return {
+            "lanes": requests["lanes"],
+            "counts": requests["counts"],
+            "device": self.device.figures(),
+            "hub": self.watchdog.figures(),
+            "workers": {
+                "pids": list(self.supervisor.pids.values()),
+                "deaths": self.supervisor.deaths,
+                "served": dict(self.elsewhere.served),
+                "refused": self.elsewhere.refused,
+            },
+        }
 
     def _start_returners(self) -> None:
         if self.config.master_returners:

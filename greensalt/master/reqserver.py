@@ -26,6 +26,7 @@ from greensalt.green.histogram import Histogram
 from greensalt.master.codecs import ServedCodecs
 from greensalt.master.lanes import Lane, Place
 from greensalt.master.sessions import Peer, Sessions
+from greensalt.master.stats import Tally
 from greensalt.serializers import MSGPACK, Codec
 from greensalt.wire.dialect import pack
 from greensalt.wire.envelope import (
@@ -116,6 +117,7 @@ class ReqServer:
         self._elsewhere: Elsewhere | None = None
         self.counts: Counter[str] = Counter()
         self.durations: defaultdict[str, Histogram] = defaultdict(Histogram)
+        self.tally = Tally()
 
     def give_away(self, elsewhere: Elsewhere) -> None:
         """Have worker processes do what they can."""
@@ -226,8 +228,12 @@ class ReqServer:
             reply = handler(load)
             return reply if isinstance(reply, bytes) else _clear(reply, codec)
         finally:
-            self.durations[command].add(time.monotonic() - begun)
+            self._took(command, time.monotonic() - begun)
             lane.leave()
+
+    def _took(self, command: str, duration_s: float) -> None:
+        self.durations[command].add(duration_s)
+        self.tally.add(command, duration_s)
 
     def _dropped(self, command: str, lane: Lane) -> bytes | None:
         """Too many wait: a minion without an answer asks again, but a user wants to know."""
@@ -296,7 +302,7 @@ class ReqServer:
                 return private(peer, load)
             return self._sealed(peer, self._minion[command](peer, load))
         finally:
-            self.durations[command].add(time.monotonic() - begun)
+            self._took(command, time.monotonic() - begun)
             lane.leave()
 
     @staticmethod

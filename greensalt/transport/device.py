@@ -116,6 +116,17 @@ class Device:
         """Messages that waited without a doorbell."""
         return sum(bell.missed for bell in self._doorbells)
 
+    def figures(self) -> dict[str, Any]:
+        """Its counters, as plain data."""
+        return {
+            "served": self.served,
+            "dropped": self.dropped,
+            "malformed": self.malformed,
+            "waiting": self.waiting,
+            "missed": self.missed,
+            "outside": self.outside.figures(),
+        }
+
     def bind_workers(self, inproc: str, ipc: str) -> None:
         self.outside.bind(inproc, ipc)
 

@@ -82,6 +82,17 @@ class Outside:
         """Requests that are with them."""
         return sum(answer is not None for answer in self._out.values())
 
+    def figures(self) -> dict[str, int]:
+        """Its counters, as plain data."""
+        return {
+            "workers": self.workers,
+            "out": self.out,
+            "asked": self.asked,
+            "answered": self.answered,
+            "lost": self.lost,
+            "late": self.late,
+        }
+
     def bind(self, inproc: str, ipc: str) -> None:
         place = f"inproc://monitor-of-{id(self)}"
         self.sock.monitor(place, MONITORED)

@@ -109,6 +109,11 @@ def fileserver_update(backend: str) -> str:
     return f"salt/fileserver/{backend}/update"
 
 
+def stats(worker: str) -> str:
+    """Tag of the figures of one worker."""
+    return f"salt/stats/{worker}"
+
+
 def run_new(jid: str) -> str:
     """Tag of a runner that begins."""
     return f"salt/run/{jid}/new"

@@ -7,6 +7,7 @@ import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import gevent
 import pytest
@@ -208,6 +209,29 @@ def state(pid: int) -> str:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
     except (FileNotFoundError, ProcessLookupError):
         return "Z"
+
+
+def test_every_process_tells_its_figures_on_the_bus(master: GreensaltMaster) -> None:
+    master.config.update(master_stats=True, master_stats_event_iter=0.3)
+    start(master, 1)
+    events = listener(master, "salt/stats/")
+    client = peer(master)
+    seen: dict[str, dict[str, Any]] = {}
+    while not all("_pillar" in seen.get(f"MWorker-default-{n}", {}) for n in (0, 1)):
+        assert pillar(client)["version"] == 1
+        tag, data = events.next(READY_S) or ("", {})
+        assert tag == f"salt/stats/{data['worker']}"
+        assert data["time"] >= 0.3
+        assert data["hub"]["late"]["p50"] <= data["hub"]["late"]["max"]
+        seen.setdefault(data["worker"], {}).update(data["stats"])
+        if data["worker"] == "MWorker-default-0":
+            figures = data
+    assert all(each["_pillar"]["runs"] >= 1 for each in seen.values())
+    assert all(each["_pillar"]["mean"] > 0 for each in seen.values())
+    assert figures["lanes"]["pillar"]["queued"]["count"] == figures["lanes"]["pillar"]["served"]
+    assert figures["device"]["outside"]["asked"] == figures["workers"]["served"]["_pillar"]
+    events.close()
+    client.close()
 
 
 def test_a_worker_started_by_hand_attaches_and_detaches(master: GreensaltMaster) -> None:

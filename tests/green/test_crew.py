@@ -123,4 +123,7 @@ def test_the_watchdog_measures_a_stall_and_names_its_line(
     watchdog.stop()
     assert 0.4 < watchdog.longest_s < 5
     assert watchdog.stalls == 1
+    figures = watchdog.figures()
+    assert figures["late"]["count"] >= 2
+    assert figures["late"]["p50"] < figures["late"]["max"] == watchdog.longest_s
     assert "blocks the hub, on purpose" in caplog.text

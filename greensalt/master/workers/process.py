@@ -27,12 +27,14 @@ from greensalt.master.pillar import PillarService
 from greensalt.master.pillar.command import pillar_of
 from greensalt.master.reqserver import MinionHandler, seal
 from greensalt.master.sessions import Peer
+from greensalt.master.stats import Stats, Tally
 from greensalt.master.workers.elsewhere import GIVEN_AWAY
 from greensalt.master.workers.handover import Answer, Refused, pack_answer, read_ask
 from greensalt.master.workers.stamp import stamp_of
 from greensalt.store.blobs import pack
 from greensalt.store.keys import KeyStore
 from greensalt.transport import addresses
+from greensalt.transport.bus import BusClient
 from greensalt.transport.outside import RepWorker
 from greensalt.transport.sockets import new_context
 
@@ -47,8 +49,10 @@ WorkerHandler = Callable[[Peer, dict[str, Any]], Answer]
 class WorkerProcess:
     """The parts of a worker process, in the order in which they start."""
 
-    def __init__(self, config: MasterConfig) -> None:
+    def __init__(self, config: MasterConfig, number: int) -> None:
         self.config = config
+        self.number = number
+        self.tally = Tally()
         self.context = new_context()
         self.watchdog = Watchdog()
         self._stamp = stamp_of(config).digest
@@ -70,6 +74,8 @@ class WorkerProcess:
             worker = RepWorker(self.context, address, self.handle)
             self._workers.append(worker)
             self._crew.spawn_vital(f"worker {number}", worker.run)
+        if config.master_stats:
+            self._crew.spawn("stats", self._tell_stats)
         self._crew.failed.rawlink(lambda result: self.end(str(result.value)))
 
     def wait(self) -> str | None:
@@ -91,6 +97,22 @@ class WorkerProcess:
             worker.close(100)  # ms for the last replies
         self.watchdog.stop()
         offload(self.context.destroy)
+
+    def _tell_stats(self) -> None:
+        sock_dir = self.config.sock_dir
+        bus = BusClient(
+            addresses.master_event_pub(sock_dir),
+            addresses.master_event_pull(sock_dir),
+            self.context,
+        )
+        interval_s = self.config.master_stats_event_iter
+        try:
+            Stats(self.number, self.tally, self._figures, bus.fire, interval_s).run()
+        finally:
+            bus.close()
+
+    def _figures(self) -> dict[str, Any]:
+        return {"hub": self.watchdog.figures(), "pid": os.getpid()}
 
     def _table(self) -> Mapping[str, WorkerHandler]:
         files = file_server(self.config)
@@ -117,7 +139,9 @@ class WorkerProcess:
             handler = self._handlers.get(ask.command)
             if handler is None:
                 return pack_answer(Refused(f"{ask.command!r:.80} is not done in workers"))
+            begun = time.monotonic()
             answer = pack_answer(handler(ask.peer, ask.load))
+            self.tally.add(ask.command, time.monotonic() - begun)
             log.debug("worker %d did %s for %s", os.getpid(), ask.command, ask.peer.id)
             return answer
         except (MalformedMessage, CryptoError) as error:
@@ -148,12 +172,15 @@ def _sealed(handler: MinionHandler) -> WorkerHandler:
     )
 
 
-def run(config: MasterConfig, *, attached: bool, announce: Callable[[str], object]) -> int:
+def run(
+    config: MasterConfig, number: int, *, attached: bool, announce: Callable[[str], object]
+) -> int:
     """Run a worker process until it is told to stop; returns the exit code.
 
-    `attached`: it ends when its standard input does.
+    `number` tells its figures from those of others. `attached`: it ends when its standard input
+    does.
     """
-    worker = WorkerProcess(config)
+    worker = WorkerProcess(config, number)
     for signum in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(signum, worker.end)
     if attached:

@@ -31,8 +31,7 @@ class Supervisor:
     def __init__(self, config: MasterConfig) -> None:
         self._count = config.worker_processes
         self._argv = [sys.executable, "-m", "greensalt", "worker", "--attached"]
-        told = {"config_dir": str(config.config_dir), "options": config.options()}
-        self._told = json.dumps(told, default=str).encode() + b"\n"
+        self._told = {"config_dir": str(config.config_dir), "options": config.options()}
         self._crew = Crew("worker processes")
         self._children: dict[int, Attached] = {}
         self.deaths = 0
@@ -68,7 +67,8 @@ class Supervisor:
     def _run(self, number: int) -> str:
         """Run a process to its end; how it ended."""
         try:
-            child = self._children[number] = Attached(self._argv, self._told)
+            told = json.dumps({**self._told, "number": number}, default=str).encode()
+            child = self._children[number] = Attached(self._argv, told + b"\n")
         except OSError as error:
             return f"can't be started: {error}"
         log.info("worker process %d has pid %d", number, child.pid)
