@@ -2,7 +2,8 @@
 
 The request connections of ZeroMQ alternate: a request, then its reply. So the time from the first
 bytes of a request to the last bytes of what came back before the next one is time that the minion
-waited, the transfer of large replies included. Setting a connection up counts as well.
+waited, the transfer of large replies included. What is no message (the greeting, ZMTP's commands,
+heartbeats among them) doesn't count.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ import selectors
 import socket
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import NamedTuple, Self
 
 READ_BYTES = 1 << 20
+GREETING_BYTES = 64
+LONG, COMMAND = 2, 4  # flags of a frame
 
 
 class Waited(NamedTuple):
@@ -26,12 +29,43 @@ class Waited(NamedTuple):
     reply_bytes: int
 
 
+class _Frames:
+    """Finds the messages in one direction of a connection of ZMTP 3."""
+
+    def __init__(self) -> None:
+        self._skip = GREETING_BYTES
+        self._head = b""
+        self._is_message = False
+
+    def has_message(self, data: bytes) -> bool:
+        """Whether these bytes, which follow the last ones, hold a part of a message."""
+        found = False
+        place = 0
+        while place < len(data):
+            if self._skip:
+                step = min(self._skip, len(data) - place)
+                self._skip -= step
+                place += step
+                found = found or self._is_message
+                continue
+            self._head += data[place : place + 1]
+            place += 1
+            if len(self._head) == (9 if self._head[0] & LONG else 2):
+                self._is_message = not self._head[0] & COMMAND
+                found = found or self._is_message
+                self._skip = int.from_bytes(self._head[1:], "big")
+                self._head = b""
+        return found
+
+
 @dataclass
 class _Way:
-    """One connection: both sockets, and the exchange that is under way."""
+    """One connection: the frames of both directions, and the exchange that is under way."""
 
     asked: float | None = None
     answered: float | None = None
+    requests: _Frames = field(default_factory=_Frames)
+    replies: _Frames = field(default_factory=_Frames)
 
 
 class Proxy:
@@ -109,7 +143,7 @@ class Proxy:
         try:
             data = source.recv(READ_BYTES)
             if data:
-                self._note(way, len(data), from_minion=from_minion)
+                self._note(way, data, from_minion=from_minion)
                 target.sendall(data)
                 return
         except OSError:
@@ -122,12 +156,13 @@ class Proxy:
             self._settle(way)
             self._open.pop(id(way), None)
 
-    def _note(self, way: _Way, size: int, *, from_minion: bool) -> None:
+    def _note(self, way: _Way, data: bytes, *, from_minion: bool) -> None:
         now = time.perf_counter()
         with self._lock:
             if from_minion:
-                self._settle(way)
-                way.asked = way.asked or now
-            else:
-                self._bytes += size
+                if way.requests.has_message(data):
+                    self._settle(way)
+                    way.asked = way.asked or now
+            elif way.replies.has_message(data):
+                self._bytes += len(data)
                 way.answered = now
