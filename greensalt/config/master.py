@@ -82,6 +82,7 @@ class MasterConfig(Config):
     peer_run: Options = {}
     mine_get: Options | None = None  # without it every minion may read every mine
     nodegroups: Options = {}
+    master_tops: Options = {}
 
     # Jobs
     timeout: float = option(5, least=0)
@@ -91,6 +92,7 @@ class MasterConfig(Config):
     keep_jobs: float = option(24, least=0)  # hours; the old name of keep_jobs_seconds
     keep_jobs_seconds: int = option(86400, least=0)
     minion_data_cache: bool = True
+    minion_data_cache_events: bool = True
     max_event_size: int = option(1048576, least=0)
     presence_events: bool = False
     master_stats: bool = False

@@ -65,6 +65,7 @@ from greensalt.master.services import Services
 from greensalt.master.sessions import Sessions
 from greensalt.master.signin import SignIn
 from greensalt.master.stats import Stats
+from greensalt.master.tops import MasterTops
 from greensalt.master.upkeep import Upkeep
 from greensalt.master.workers.elsewhere import Elsewhere
 from greensalt.master.workers.stamp import leave, stamp_of
@@ -240,6 +241,7 @@ class Master:
         )
         self._prepare_runs()
         options = MasterOptions(config, self.files.envs)
+        self.tops = MasterTops(config)
         self.peers = PeerRequests(config, self.jobs, self.store, self.roster, self.runs)
         self.signin = SignIn(
             config,
@@ -269,6 +271,7 @@ class Master:
                     self.files,
                     receiver,
                     options,
+                    self.tops,
                     self.peers,
                 ),
                 private_routes(self.master_key, self.services, self.files),

@@ -29,7 +29,7 @@ UNLESS_ENV_ONLY = (
 
 
 class MasterOptions:
-    """Answers `_master_opts` and `_master_tops`."""
+    """Answers `_master_opts`."""
 
     def __init__(self, config: MasterConfig, envs: Callable[[], Sequence[str]]) -> None:
         self._config = config
@@ -40,7 +40,3 @@ class MasterOptions:
         names = ALWAYS if load.get("env_only") else ALWAYS + UNLESS_ENV_ONLY
         roots: dict[str, list[str]] = {env: [] for env in self._envs()}
         return {"file_roots": roots, **{name: getattr(self._config, name) for name in names}}
-
-    def tops(self, _peer: Peer, _load: dict[str, Any]) -> dict[str, list[str]]:
-        """`_master_tops`: {environment: list of states} from outside the top file; none here."""
-        return {}

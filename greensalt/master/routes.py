@@ -29,8 +29,10 @@ from greensalt.master.runrequests import RunRequests
 from greensalt.master.services import Services
 from greensalt.master.sessions import Peer
 from greensalt.master.signin import SignIn
+from greensalt.master.tops import MasterTops
 
-ADMITTED = frozenset({"publish"})  # clear commands whose sender is looked at before all else
+# Clear commands whose password is tried before they have a place in a lane.
+ADMITTED = frozenset({"publish", "follow_job", "runner", "wheel"})
 LAST_LANE = "runner"  # for commands that no other lane names
 LANE_OF: Mapping[str, str] = {
     "_auth": "sign-in",
@@ -56,9 +58,10 @@ LANE_OF: Mapping[str, str] = {
     "_file_hash": "files",
     "_file_hash_and_stat": "files",
     **dict.fromkeys(
-        ("_file_envs", "_file_find", "_file_recv", "_master_opts", "_master_tops", "_mine_get"),
+        ("_file_envs", "_file_find", "_file_recv", "_master_opts", "_mine_get"),
         "lookup",
     ),
+    "_master_tops": "tops",
 }
 """The lane of each command: those that need the same thing and may wait for each other."""
 
@@ -76,6 +79,7 @@ def lanes(worker_threads: int) -> dict[str, Lane]:
         Lane("pillar", worker_threads, 3000),
         Lane("files", worker_threads, 3000),
         Lane("lookup", worker_threads, 3000),
+        Lane("tops", 8, 3000),  # each may wait for a command
         Lane(LAST_LANE, 256, 256),
     )
     return {lane.name: lane for lane in wide}
@@ -108,6 +112,7 @@ def minion_routes(
     files: FileServer,
     receiver: Receiver,
     options: MasterOptions,
+    tops: MasterTops,
     peers: PeerRequests,
 ) -> Mapping[str, MinionHandler]:
     """For authenticated minions: {command: (peer, load) -> result}."""
@@ -121,7 +126,7 @@ def minion_routes(
         "_mine_delete": services.mine_delete,
         "_mine_flush": services.mine_flush,
         "_master_opts": options.options,
-        "_master_tops": options.tops,
+        "_master_tops": tops.answer,
         "_file_envs": files.file_envs,
         "_file_list": files.file_list,
         "_file_list_emptydirs": files.file_list_emptydirs,

@@ -65,7 +65,10 @@ class Services:
         """Keep what a minion told and was told, packed, and say so on the bus."""
         if self._config.minion_data_cache:
             self._cache.put_packed(minion_id, grains, pillar)
-            self._bus.fire(tags.minion_refresh(minion_id), {"Minion data cache refresh": minion_id})
+            if self._config.minion_data_cache_events:
+                self._bus.fire(
+                    tags.minion_refresh(minion_id), {"Minion data cache refresh": minion_id}
+                )
 
     def register_resources(self, _peer: Peer, _load: dict[str, Any]) -> dict[str, Any]:
         """`_register_resources`: greensalt knows no resources, and says so as Salt 3006 does."""

@@ -8,18 +8,15 @@ Plug-ins run in native threads and may block.
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
-import re
-from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import entry_points
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from greensalt.errors import ConfigError, PillarError
+from greensalt.errors import PillarError
+from greensalt.master.plugins import Function, find_plugin
 
 GROUP: Final = "greensalt.ext_pillar"
-Function = Callable[..., Any]
 
 
 class Plugin(NamedTuple):
@@ -46,7 +43,9 @@ def load_plugins(entries: Sequence[tuple[str, Any]], extension_modules: Path) ->
     plugins = []
     for name, given in entries:
         if name not in functions:
-            functions[name] = _find(name, extension_modules / "pillar")
+            functions[name] = find_plugin(
+                "ext_pillar", name, extension_modules / "pillar", "ext_pillar", GROUP
+            )
         args, kwargs = _arguments(given)
         function = functions[name]
         wants_grains = "grains" in inspect.signature(function).parameters
@@ -60,32 +59,3 @@ def _arguments(given: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     if isinstance(given, list | tuple):
         return tuple(given), {}
     return (given,), {}
-
-
-def _find(name: str, directory: Path) -> Function:
-    path = directory / f"{name}.py"
-    if re.fullmatch(r"\w+", name) and path.is_file():
-        function = getattr(_imported(name, path), "ext_pillar", None)
-    else:
-        found = [point for point in entry_points(group=GROUP) if point.name == name]
-        if not found:
-            known = sorted(point.name for point in entry_points(group=GROUP))
-            known += sorted(file.stem for file in directory.glob("*.py"))
-            there = ", ".join(known) or "none at all"
-            raise ConfigError(f"ext_pillar: there is no plug-in {name!r}; there are: {there}")
-        function = found[0].load()
-    if not callable(function):
-        raise ConfigError(f"ext_pillar: the plug-in {name!r} has no function ext_pillar")
-    return function  # type: ignore[no-any-return]  # a foreign function
-
-
-def _imported(name: str, path: Path) -> Any:
-    spec = importlib.util.spec_from_file_location(f"greensalt_ext_pillar_{name}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise ConfigError(f"ext_pillar: {path} can't be loaded: {error!r}") from error
-    return module
