@@ -107,6 +107,9 @@ def _run(client: RunnerClient, screen: Screen, args: Namespace) -> int:
     try:
         result = _watched(watch, screen, args)
     except KeyboardInterrupt:
+        if fun == "state.event":  # nobody listens any more
+            client.cmd_async({"fun": "jobs.end_run", "arg": [watch.jid]})
+            raise
         screen.note(
             f"\nThe run goes on. Look at it with: greensalt run jobs.lookup_jid {watch.jid}"
         )

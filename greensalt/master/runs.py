@@ -37,7 +37,12 @@ MOST_KNOWN: Final = 1000
 """Runs at work and waiting for their turn; what comes on top is refused."""
 RECOVERED: Final = 1000
 """Of the newest jobs those that runs may have left unfinished are looked for, at a start."""
+ENDED: Final = "This was ended before it was done."
 STOPPED: Final = "The master was stopped while this was at work."
+
+
+class Ended(gevent.GreenletExit):
+    """Kills a run that somebody wants to end."""
 
 
 class Run(NamedTuple):
@@ -116,6 +121,7 @@ class Runs:
         self._lane = BoundedSemaphore(config.runners_at_once)
         self._known: dict[str, _Task] = {}
         self._crew = Crew("runs")
+        self._greenlets: dict[str, gevent.Greenlet[..., Any]] = {}
         self.finished = self.failed = 0
 
     def start(
@@ -136,7 +142,9 @@ class Runs:
         if jid and (not is_jid(jid) or self._context.store.job(jid) is not None):
             raise SaltInvocationError(f"{jid!r:.80} is not a job id, or that of another job")
         task = self._begin(kind, fun, arg, kwarg or {}, (user, eauth), jid)
-        self._crew.spawn(task.full_name, self._run, task)
+        greenlet = self._crew.spawn(task.full_name, self._run, task)
+        self._greenlets[task.jid] = greenlet
+        greenlet.rawlink(lambda _: self._greenlets.pop(task.jid, None))
         return Run(task.jid, task.tag)
 
     def call(
@@ -168,6 +176,14 @@ class Runs:
     def active(self) -> list[dict[str, Any]]:
         """The runs at work and waiting: what their events say, and `begun`, seconds since 1970."""
         return [{**task.event, "begun": task.begun} for task in self._known.values()]
+
+    def end(self, jid: str) -> bool:
+        """End a run that was started; False if it is not at work."""
+        greenlet = self._greenlets.get(jid)
+        if greenlet is None:
+            return False
+        greenlet.kill(Ended, block=False)
+        return True
 
     def recover(self) -> None:
         """Have the runs of a master that was killed return that they are over."""
@@ -215,6 +231,8 @@ class Runs:
         try:
             with self._lane:
                 outcome = execute(loader, context, task.kind, task.fun, task.arg, task.kwarg)
+        except Ended:
+            outcome = failure(ENDED)
         except gevent.GreenletExit:
             outcome = failure(STOPPED)
         finally:

@@ -215,6 +215,18 @@ def active(display_progress: bool = False, *, context: MasterContext) -> dict[st
     return found
 
 
+def end_run(jid: str, *, context: MasterContext) -> bool:
+    """End a runner or wheel function that is at work; False if it is not (any longer).
+
+    One that blocks in a native thread is left to itself there; its run ends all the same.
+
+    CLI Example:
+
+        greensalt run jobs.end_run 20261122192410230816
+    """
+    return context.runs.end(_checked(jid))
+
+
 # -- helpers -------------------------------------------------------------------------------------
 
 

@@ -67,6 +67,18 @@ def pillar_top(config: MasterConfig, renderer: Renderer, asked: Asked) -> dict[s
     return names
 
 
+def render_sls(
+    config: MasterConfig, renderer: Renderer, asked: Asked, name: str
+) -> dict[str, Any] | None:
+    """The data of an SLS of `file_roots` with what it includes; None if there is no such SLS.
+
+    Templates see the override of `asked` as pillar. Blocks. Raises PillarError.
+    """
+    compilation = _Compilation(config, renderer, (), asked)
+    compilation.tree = Tree(config.file_roots, asked.saltenv)
+    return compilation.one(name, asked.saltenv or "base")
+
+
 class _Compilation:
     """The work of compiling one pillar."""
 
@@ -143,6 +155,17 @@ class _Compilation:
         files = SlsFiles(self.config, self.tree, self.renderer, self._context(facts), self.errors)
         matches = self._top(files).of(facts, self._nodegroups(), self.pillarenv)
         return {env: self._resolved(env, matches[env]) for env in self._in_order(matches)}
+
+    def one(self, name: str, saltenv: str) -> dict[str, Any] | None:
+        """The data of one SLS; None if it is not there."""
+        if self.tree.sls(saltenv, name) is None:
+            return None
+        facts = PillarFacts(self.asked.id, self.asked.grains, dict(self.asked.override))
+        files = SlsFiles(self.config, self.tree, self.renderer, self._context(facts), self.errors)
+        data = files.environment(saltenv, ()).sls(name)
+        if self.errors:
+            raise PillarError("; ".join(self.errors))
+        return dict(data or {})
 
     def _in_order(self, matches: Mapping[str, list[str]]) -> list[str]:
         first = [saltenv for saltenv in self.config.env_order if saltenv in matches]

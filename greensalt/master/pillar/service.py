@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 from greensalt.config import MasterConfig
 from greensalt.errors import ConfigError, PillarError
 from greensalt.green import offload
-from greensalt.master.pillar.compiler import Asked, compile_pillar, pillar_top
+from greensalt.master.pillar.compiler import Asked, compile_pillar, pillar_top, render_sls
 from greensalt.master.pillar.external import load_plugins
 from greensalt.master.pillar.render import Recent, Renderer
 from greensalt.master.pillar.templates import Templates
@@ -82,6 +82,13 @@ class PillarService:
         """The SLS names that top files give a minion, by environment. Raises PillarError."""
         asked = Asked(minion_id, {**grains, "id": minion_id}, saltenv)
         return offload(pillar_top, self._config, self._renderer, asked)
+
+    def render_sls(
+        self, name: str, saltenv: str, pillar: Mapping[str, Any]
+    ) -> dict[str, Any] | None:
+        """An SLS of `file_roots`, for the master itself; None if there is none. PillarError."""
+        asked = Asked(self._config.id, {"id": self._config.id}, saltenv, None, pillar)
+        return offload(render_sls, self._config, self._renderer, asked, name)
 
     def compile(self, asked: Asked) -> dict[str, Any]:
         """The same in the calling thread. Blocks; never raises for what is in the files."""
