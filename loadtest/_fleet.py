@@ -99,7 +99,7 @@ class Fleet:
         chosen = [payload(name) for name in config["payloads"]]
         self._answers = {each.fun: each.make() for each in chosen}
         self._jobs: OrderedDict[str, Acks] = OrderedDict()
-        self._frames: OrderedDict[bytes, dict[str, Any] | None] = OrderedDict()
+        self._frames: OrderedDict[tuple[str, bytes], dict[str, Any] | None] = OrderedDict()
         self._newcomers: dict[str, Queue[str]] = {}
         self._next = 0
         self.minions: dict[str, list[Minion]] = {}
@@ -145,11 +145,12 @@ class Fleet:
     def _read(self, codec: str, accepted: Accepted, frames: list[bytes]) -> dict[str, Any] | None:
         """A publish, verified and decrypted once for all minions that got the same bytes."""
         frame = frames[-1]
-        if frame not in self._frames:
-            self._frames[frame] = _opened(codec, accepted, frame)
+        key = accepted.aes, frame
+        if key not in self._frames:
+            self._frames[key] = _opened(codec, accepted, frame)
             while len(self._frames) > KEPT_FRAMES:
                 self._frames.popitem(last=False)
-        return self._frames[frame]
+        return self._frames[key]
 
     # -- the control socket ------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ How long the master took to acknowledge is kept for whoever asks.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -38,7 +39,11 @@ from greensalt.wire.envelope import (
 from loadtest import _codecs
 from loadtest._payloads import return_load
 
+log = logging.getLogger(__name__)
+
 RECONNECT_MS = 200
+SESSIONS = 3
+"""With so many, one after the other, a request is tried: the keys may be renewed on its way."""
 
 
 class Place(NamedTuple):
@@ -81,8 +86,9 @@ def sign_in(place: Place, channel: ReqChannel, minion_id: str, codec: str) -> Ac
 class Minion:
     """An emulated minion of one serializer.
 
-    `read(codec, key_string, frames)` opens a publish, `answer(fun)` is what a function returns,
-    `done(jid, ack)` gets what became of each return.
+    `read(codec, accepted, frames)` opens a publish, `answer(fun)` is what a function returns,
+    `done(jid, ack)` gets what became of each return. When the master has renewed its keys, the
+    minion sees a publish that it can't read, or a refusal: it signs in again, as a real one does.
     """
 
     grains: Mapping[str, Any] = {}
@@ -106,13 +112,12 @@ class Minion:
         self._answer = answer
         self._done = done
         self._channel = ReqChannel(tcp(place.host, place.ret_port), place.context)
-        self._turn = BoundedSemaphore(1)
+        self._turn, self._signing = BoundedSemaphore(1), BoundedSemaphore(1)
         self._subscriber: Subscriber | None = None
 
     def join(self) -> None:
         """Sign in and subscribe."""
-        self._accepted = sign_in(self._place, self._channel, self.id, self.codec)
-        self._box = _codecs.Box(self.codec, self._accepted.session)
+        self._keep(sign_in(self._place, self._channel, self.id, self.codec))
         self._subscriber = Subscriber(
             self._place.context,
             identity=self.id,
@@ -136,13 +141,47 @@ class Minion:
             sent, size, _ = self._send(load)
         return sent, size
 
+    def _keep(self, accepted: Accepted) -> None:
+        self._accepted = accepted
+        self._box = _codecs.Box(self.codec, accepted.session)
+
+    def _renew(self, stale: Accepted) -> None:
+        """Sign in again, unless that has happened since `stale`."""
+        with self._signing:
+            if self._accepted is stale:
+                channel = ReqChannel(
+                    tcp(self._place.host, self._place.ret_port), self._place.context
+                )
+                try:
+                    self._keep(sign_in(self._place, channel, self.id, self.codec))
+                finally:
+                    channel.close()
+
     def _moved(self, is_up: bool) -> None:
         self.is_up = is_up
 
     def _take(self, frames: list[bytes]) -> None:
         """A publish; it may be meant for others. Runs in the socket's owner: must not wait."""
+        accepted = self._accepted
+        job = self._read(self.codec, accepted, frames)
+        if job is None:
+            gevent.spawn(self._take_again, accepted, frames)
+        else:
+            self._answer_to(job)
+
+    def _take_again(self, stale: Accepted, frames: list[bytes]) -> None:
+        """A publish that can't be read with the keys of `stale`."""
+        try:
+            self._renew(stale)
+        except GreensaltError as error:
+            log.warning("%s can't sign in again: %s", self.id, error)
+            return
         job = self._read(self.codec, self._accepted, frames)
-        if job is not None and matches(job["tgt"], job["tgt_type"], self):
+        if job is not None:
+            self._answer_to(job)
+
+    def _answer_to(self, job: dict[str, Any]) -> None:
+        if matches(job["tgt"], job["tgt_type"], self):
             gevent.spawn(self._return, str(job["jid"]), str(job["fun"]))
 
     def _return(self, jid: str, fun: str) -> None:
@@ -157,12 +196,14 @@ class Minion:
 
     def _send(self, load: dict[str, Any]) -> tuple[float, int, Any]:
         """Seal and send a request and open its reply: (when it began, bytes sent, the reply)."""
-        nonce = new_nonce()
-        full = {**load, "nonce": nonce, "ts": int(time.time()), "tok": self._place.tok}
-        began = time.perf_counter()
-        packet = self._box.dumps(full)
-        body = encrypted_request(self.id, packet, DEFAULT_ENC_ALGO, DEFAULT_SIG_ALGO)
-        reply = parse_reply(self._channel.request(body, self._place.timeout_s))
-        if not isinstance(reply, EncryptedReply):
-            raise MalformedMessage(f"{self.id}: the master refused: {reply!r:.200}")
-        return began, len(body), self._box.loads(reply.packet, nonce=nonce)
+        for _ in range(SESSIONS):
+            accepted, box, nonce = self._accepted, self._box, new_nonce()
+            full = {**load, "nonce": nonce, "ts": int(time.time()), "tok": self._place.tok}
+            began = time.perf_counter()
+            packet = box.dumps(full)
+            body = encrypted_request(self.id, packet, DEFAULT_ENC_ALGO, DEFAULT_SIG_ALGO)
+            reply = parse_reply(self._channel.request(body, self._place.timeout_s))
+            if isinstance(reply, EncryptedReply):
+                return began, len(body), box.loads(reply.packet, nonce=nonce)
+            self._renew(accepted)
+        raise MalformedMessage(f"{self.id}: the master refused: {reply!r:.200}")

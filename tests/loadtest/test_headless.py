@@ -162,6 +162,34 @@ def test_a_running_master_is_driven_from_outside(short_dir: Path, tmp_path: Path
     assert all(row["failures"] == 0 for row in locust.rows().values())
 
 
+def test_a_fleet_signs_in_again_when_the_master_renews_its_keys(
+    short_dir: Path, tmp_path: Path
+) -> None:
+    with GreensaltMaster(short_dir, auto_accept=True, loop_interval=1) as master:
+        key = master.cache_dir / f".{master.config['user']}_key"
+        target = ("--target", f"tcp://127.0.0.1:{master.ret_port}", "--key-file", str(key))
+        options = (
+            "-t",
+            "12s",
+            "--payload",
+            "ping",
+            "--serializer",
+            "msgpack",
+            "--job-timeout",
+            "2",
+        )
+        with Locust(tmp_path, *SHORT, *target, *options) as locust:
+            table = Path(f"{locust.csv}_stats.csv")
+            locust.child.wait_until(
+                lambda: table.exists() and "last return" in table.read_text(), "a row", 40
+            )
+            (master.cache_dir / ".dfn").touch()  # as `greensalt key -d` does
+            master.child.wait_for("the publish key was rotated", 20)
+            assert locust.child.wait(60) == 0, locust.child.tail()
+    assert {name for _, name in locust.rows()} >= {"ping: last return", "ping: return accepted"}
+    assert all(row["failures"] == 0 for row in locust.rows().values())
+
+
 @pytest.mark.interop
 @pytest.mark.timeout(240)
 def test_stock_salt_and_greensalt_stand_side_by_side_in_one_run(tmp_path: Path) -> None:
