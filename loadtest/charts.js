@@ -9,7 +9,7 @@
     ["serializer", "#ef6c00"], ["crypto", "#6a1b9a"], ["zmq", "#1565c0"],
     ["store", "#2e7d32"], ["rest", "#9e9e9e"],
   ];
-  const LEFT = 130, WIDTH = 620, BAR = 16, GAP = 6, RIGHT = 250;
+  const LEFT = 165, WIDTH = 230, BAR = 14, GAP = 4, RIGHT = 210;
   const root = document.getElementById("greensalt");
   const base = document.currentScript.src.replace(/charts\.js.*$/, "");
 
@@ -26,14 +26,20 @@
     return node;
   }
 
+  function head(text) {
+    const node = html("h4", text);
+    node.style.margin = "10px 0 2px";
+    return node;
+  }
+
   const digits = (ms) => (ms >= 100 ? ms.toFixed(0) : ms.toPrecision(3));
 
   function canvas(lines) {
     const height = lines * (BAR + GAP) + GAP;
     return svg("svg", {
       viewBox: `0 0 ${LEFT + WIDTH + RIGHT} ${height}`, width: "100%",
-      style: "max-width: 1000px; display: block", role: "img",
-      "font-size": 12, "font-family": "sans-serif", fill: "currentColor",
+      style: "max-width: 640px; display: block", role: "img",
+      "font-size": 13, "font-family": "sans-serif", fill: "currentColor",
     });
   }
 
@@ -104,18 +110,25 @@
       page.append(warning);
     }
     if (!data.rows.length) page.append(html("p", "No figures yet."));
+    const grid = html("div");
+    grid.style.cssText = "display: grid; gap: 4px 24px; grid-template-columns: repeat(auto-fit, minmax(480px, 1fr))";
     for (const name of [...new Set(data.rows.map((row) => row.name))].sort()) {
-      page.append(html("h4", name), times(data.rows.filter((row) => row.name === name), lanes));
+      const cell = html("div");
+      cell.append(head(name), times(data.rows.filter((row) => row.name === name), lanes));
+      grid.append(cell);
     }
+    page.append(grid);
     if (data.rows.length) {
       page.append(html("p", "Bars: median; thick line: up to 95 %; thin line: up to 99 %."));
     }
     if (data.parts.length) {
-      page.append(html("h4", "Where the time until a return is accepted goes"), legend(PARTS), shares(data.parts));
+      const half = Math.ceil(data.parts.length / 2), both = html("div");
+      both.style.cssText = grid.style.cssText;
+      both.append(shares(data.parts.slice(0, half)), shares(data.parts.slice(half)));
+      page.append(head("Where the time until a return is accepted goes"), legend(PARTS), both);
     }
-    for (const each of data.usages) {
-      page.append(html("p", `${each.name}: ${each.cpu_percent} % of a core, ${each.memory_mib} MiB`));
-    }
+    const used = data.usages.map((each) => `${each.name}: ${each.cpu_percent} % of a core, ${each.memory_mib} MiB`);
+    if (used.length) page.append(head("CPU and memory"), html("p", used.join("; ")));
     root.replaceChildren(page);
   }
 
@@ -137,11 +150,16 @@
     place();
     const shown = new URLSearchParams(location.search).get("tab") === TAB;
     root.style.display = shown ? "block" : "none";
+    dense.media = shown ? "all" : "not all";
     if (!shown) return;
     const answer = await fetch(`${base}data`);
     if (answer.ok) draw(await answer.json());
   }
 
-  root.style.cssText = "display: none; max-width: 1100px; margin: 0 auto 2em; font-family: sans-serif";
+  // The application's rows are so high that a table of some serializers fills several screens.
+  const dense = html("style", "#root .MuiTableCell-root { padding: 1px 12px; line-height: 1.5 }");
+  dense.media = "not all";
+  document.head.append(dense);
+  root.style.cssText = "display: none; max-width: 1250px; margin: 0 auto 2em; font-family: sans-serif";
   setInterval(() => refresh().catch((error) => console.warn("charts:", error)), PERIOD_MS);
 })();

@@ -70,6 +70,12 @@ def test_a_run_started_in_the_browser_fills_the_rows_and_the_charts(
             f" && {FIGURES}.test(head.nextSibling.textContent))"
         )
     browser.wait_for("document.querySelectorAll('#greensalt svg.shares rect').length >= 10")
+    every = 12 * len(_codecs.available())
+    browser.wait_for(  # the table has all rows, and each a few requests
+        "[...document.querySelectorAll('#root table tbody tr')]"
+        f".filter(row => row.cells.length > 2 && row.cells[2].innerText >= 3).length == {every}",
+        60,
+    )
     assert browser.evaluate("performance.getEntriesByType('resource').map(e => e.name)") == [
         name
         for name in browser.evaluate("performance.getEntriesByType('resource').map(e => e.name)")
