@@ -10,7 +10,7 @@ RUNTIME := $(VENV)/.greensalt-runtime
 DEV := $(VENV)/.greensalt-dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help venv demo test stock-venvs browser check bench loadtest clean
+.PHONY: help venv demo test stock-venvs browser check bench loadtest serializers clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ bench: $(DEV) stock-venvs  ## the figures of the README, measured on this machin
 
 loadtest: $(DEV)  ## locust's web UI on http://127.0.0.1:8089, with a master and a fleet of its own
 	$(BIN)/locust -f loadtest/ --web-host 127.0.0.1
+
+serializers: $(DEV)  ## measure the serializers (four minutes) and write docs/serializers.md
+	$(BIN)/python -m tools.serializers
 
 clean:  ## remove what was built, but not the virtual environments
 	rm -rf build dist *.egg-info htmlcov .coverage .coverage.* \
