@@ -106,6 +106,8 @@ class MinionConfig(Config):
     disable_modules: Strings = ()
     whitelist_modules: Strings = ()
     grains_dirs: Strings = ()
+    enable_gpu_grains: bool = True
+    enable_fqdns_grains: bool = False
     extmod_whitelist: Options = {}
     extmod_blacklist: Options = {}
     clean_dynamic_modules: bool = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import socket
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from greensalt import __version__
 from greensalt.minion.grains import core_grains
 from greensalt.minion.grains.custom import file_grains
 from greensalt.minion.grains.files import command_output, read_text
+from greensalt.minion.grains.network import fqdns_grain
 from greensalt.minion.grains.process import process_grains
 from greensalt.wire import dialect
 from tests.minion._machines import program
@@ -31,6 +33,8 @@ class Options:
     grains: Mapping[str, Any] = field(default_factory=dict)
     master: Any = ("salt",)
     grains_module_dirs: tuple[Path, ...] = ()
+    enable_gpu_grains: bool = True
+    enable_fqdns_grains: bool = False
 
 
 def test_this_machine_has_the_grains_that_are_targeted(tmp_path: Path) -> None:
@@ -155,3 +159,52 @@ def test_commands_that_fail_are_no_errors(
 def test_files_that_can_not_be_read_are_empty(tmp_path: Path) -> None:
     assert read_text(tmp_path / "none") == ""
     assert read_text(tmp_path) == ""
+
+
+def test_graphics_processors_are_counted_where_lspci_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listing = (
+        "Slot:\t00:02.0\nClass:\tVGA compatible controller\nVendor:\tIntel Corporation\n"
+        "Device:\tHD Graphics 620\n\n"
+        "Class:\tDisplay controller\nVendor:\tAdvanced Micro Devices, Inc. [AMD/ATI]\n"
+        "Device:\tNavi 10\n\n"
+        "Class:\t3D controller\nVendor:\tRed Hat, Inc.\nDevice:\tVirtio: GPU\n\n"
+        "Class:\tEthernet controller\nVendor:\tIntel Corporation\nDevice:\t82574L\n"
+    )
+    (tmp_path / "listing").write_text(listing)
+    program(tmp_path / "bin", "lspci", f"exec cat {tmp_path}/listing")
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:/usr/bin:/bin")
+    grains = core_grains(Options(tmp_path))
+    assert grains["num_gpus"] == 3
+    assert grains["gpus"] == [
+        {"vendor": "intel", "model": "HD Graphics 620"},
+        {"vendor": "amd", "model": "Navi 10"},
+        {"vendor": "unknown", "model": "Virtio: GPU"},
+    ]
+    assert "gpus" not in core_grains(Options(tmp_path, enable_gpu_grains=False))
+
+
+def test_names_of_addresses_are_looked_up_on_request_and_not_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+
+    def name_of(address: str) -> tuple[str, list[str], list[str]]:
+        if address == "10.0.0.3":
+            go_on.wait(30)
+        if address == "10.0.0.2":
+            raise OSError("unknown host")
+        return f"host-{address.replace('.', '-')}.example.com", [], [address]
+
+    monkeypatch.setattr("socket.gethostbyaddr", name_of)
+    monkeypatch.setattr("socket.getfqdn", lambda name: name)
+    known = {"ipv4": ["10.0.0.1", "10.0.0.2", "10.0.0.4", "127.0.0.1"], "ipv6": ["::1"]}
+    names = ["host-10-0-0-1.example.com", "host-10-0-0-4.example.com"]
+    assert fqdns_grain(known) == names
+    slow = {"ipv4": ["10.0.0.3", *known["ipv4"]], "ipv6": []}
+    try:
+        assert fqdns_grain(slow, seconds=1) == names
+    finally:
+        go_on.set()
+    assert core_grains(Options(tmp_path))["fqdns"] == []

@@ -6,7 +6,8 @@ import ipaddress
 import logging
 import socket
 import threading
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +17,9 @@ log = logging.getLogger(__name__)
 
 # Seconds that all look-ups of names together may take.
 LOOKUP_S: Final = 1.5
+# Those of every address may take longer, for somebody wants them.
+FQDNS_S: Final = 10.0
+FQDNS_MOST: Final = 256
 
 _Addresses = dict[str, list[str]]
 
@@ -88,6 +92,36 @@ def _names(has_v4: bool, has_v6: bool) -> dict[str, Any]:
     grains.update(found or {})
     grains["host"], _, grains["domain"] = grains["fqdn"].partition(".")
     return grains
+
+
+def fqdns_grain(grains: Mapping[str, Any], seconds: float = FQDNS_S) -> list[str]:
+    """The names of the machine's addresses, sorted; only those that are known in time.
+
+    `grains` are those of `network_grains`.
+    """
+    addresses = [
+        address
+        for address in (*grains["ipv4"], *grains["ipv6"])
+        if not ipaddress.ip_address(address).is_loopback
+    ]
+    found: set[str] = set()
+    at_work = [
+        threading.Thread(target=_name_into, args=(address, found), daemon=True)
+        for address in addresses[:FQDNS_MOST]
+    ]
+    for thread in at_work:
+        thread.start()
+    until = time.monotonic() + seconds
+    for thread in at_work:
+        thread.join(max(0.0, until - time.monotonic()))
+    return sorted(found.copy())
+
+
+def _name_into(address: str, found: set[str]) -> None:
+    try:
+        found.add(socket.getfqdn(socket.gethostbyaddr(address)[0]))
+    except (OSError, UnicodeError) as error:
+        log.debug("%s has no name: %s", address, error)
 
 
 def _full_name(localhost: str) -> str:
