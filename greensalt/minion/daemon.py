@@ -33,7 +33,6 @@ from greensalt.errors import (
     SignInRefused,
     TransportError,
 )
-from greensalt.functions.loader import Loader
 from greensalt.green import Backoff, Crew, offload
 from greensalt.green.watchdog import Watchdog
 from greensalt.minion.bus import MinionBus
@@ -46,6 +45,7 @@ from greensalt.minion.link import Link
 from greensalt.minion.missed import MissedJobs
 from greensalt.minion.outbox import Outbox
 from greensalt.minion.session import MasterSession
+from greensalt.minion.shared import Shared
 from greensalt.minion.uplink import Uplink
 from greensalt.store.minionkeys import MinionKeys
 from greensalt.transport import addresses
@@ -71,19 +71,17 @@ class Minion:
     matched against: id, grains, pillar.
     """
 
-    def __init__(self, config: MinionConfig, context: ZmqContext) -> None:
+    def __init__(
+        self, config: MinionConfig, context: ZmqContext, shared: Shared | None = None
+    ) -> None:
+        shared = shared or Shared(config)
         self.config = config
         self.id = config.id
         self._ended: AsyncResult[tuple[int, str]] = AsyncResult()
         self._crew = Crew(f"minion {config.id}")
-        loader = Loader(
-            config.function_dirs,
-            disabled=config.disable_modules,
-            allowed=config.whitelist_modules,
-        )
-        keys = MinionKeys(config.pki_dir)
+        keys = MinionKeys(config.pki_dir, given=shared.key)
         self.session = MasterSession(config, keys, context, lambda: self.grains, self._refused)
-        self.uplink = Uplink(config, self.session, loader)
+        self.uplink = Uplink(config, self.session, shared.loader, shared.grains)
         backoff = Backoff(config.return_retry_timer, config.return_retry_timer_max)
         self.outbox = Outbox(config.cachedir / "outbox", self._send_return, backoff)
         self.journal = Journal(
@@ -126,11 +124,12 @@ class Minion:
         self.modules_context = Context(
             id=config.id,
             opts=config,
-            loader=loader,
+            loader=shared.loader,
             grains=self.grains,
             pillar=self.pillar,
             jobs=self.executor,
             uplink=self.uplink,
+            home=shared.home,
         )
 
     @property
@@ -158,10 +157,11 @@ class Minion:
         parts = (
             ("outbox", self.outbox.run),
             ("missed jobs", self.missed.run),
-            ("upkeep", self._keep_up),
         )
         for name, run in parts:
             self._crew.spawn_vital(name, run)
+        if self.config.ping_interval or self._has_mine():
+            self._crew.spawn_vital("upkeep", self._keep_up)
         self._crew.failed.rawlink(lambda result: self._broke(str(result.value)))
         self._announce()
         log.info("started in %.2f s", time.monotonic() - begun)
@@ -243,7 +243,7 @@ class Minion:
     def _keep_up(self) -> None:
         """The mine and the pings, at their intervals in minutes."""
         config = self.config
-        mine_at = time.monotonic() + 1 if config.mine_enabled and config.mine_functions else None
+        mine_at = time.monotonic() + 1 if self._has_mine() else None
         ping_s = config.ping_interval * 60
         ping_at = time.monotonic() + ping_s if ping_s else None
         while True:
@@ -255,6 +255,9 @@ class Minion:
             if ping_at is not None and now >= ping_at:
                 ping_at = now + ping_s
                 self._crew.spawn("ping", self.link.ping)
+
+    def _has_mine(self) -> bool:
+        return self.config.mine_enabled and bool(self.config.mine_functions)
 
     def _update_mine(self) -> None:
         load = {"fun": "mine.update", "arg": [], "jid": "req", "user": ""}

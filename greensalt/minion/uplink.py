@@ -29,10 +29,17 @@ class Uplink:
     given them sees the new content.
     """
 
-    def __init__(self, config: MinionConfig, session: MasterSession, loader: Loader) -> None:
+    def __init__(
+        self,
+        config: MinionConfig,
+        session: MasterSession,
+        loader: Loader,
+        grains: Callable[[MinionConfig], dict[str, Any]] | None = None,
+    ) -> None:
         self._config = config
         self._session = session
         self._loader = loader
+        self._compute = grains or _grains_of
         self.grains: dict[str, Any] = {}
         self.pillar: dict[str, Any] = {}
         self._fire: Fire = _nobody_listens
@@ -89,7 +96,7 @@ class Uplink:
 
     def read_grains(self) -> bool:
         """Compute the grains; True when they are not what they were."""
-        fresh = {**offload(core_grains, self._config), "id": self._config.id}
+        fresh = self._compute(self._config)
         if fresh == self.grains:
             return False
         self.grains.clear()
@@ -123,6 +130,10 @@ class Uplink:
     def _do(self, name: str, work: Callable[[], object]) -> None:
         work()
         self._fire(f"/salt/minion/minion_{name}_complete", {"complete": True})
+
+
+def _grains_of(config: MinionConfig) -> dict[str, Any]:
+    return {**offload(core_grains, config), "id": config.id}
 
 
 def _nobody_listens(tag: str, data: dict[str, Any]) -> None:

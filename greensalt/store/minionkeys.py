@@ -17,12 +17,20 @@ class MinionKeys:
 
     minion.pem, minion.pub: its own pair. minion_master.pub: the master it trusts since it first met
     it. master_sign.pub: the key that vouches for changes of the master's, put there by people.
+    `given` is a private key in place of minion.pem.
     """
 
-    def __init__(self, pki_dir: Path, bits: int = 2048, passphrase: str | None = None) -> None:
+    def __init__(
+        self,
+        pki_dir: Path,
+        bits: int = 2048,
+        passphrase: str | None = None,
+        given: PrivateKey | None = None,
+    ) -> None:
         self.pki_dir = pki_dir
         self._bits = bits
         self._passphrase = passphrase
+        self._given = given
 
     @property
     def master_path(self) -> Path:
@@ -31,6 +39,8 @@ class MinionKeys:
 
     def own(self) -> PrivateKey:
         """The minion's own key, made now if there is none; see own_key."""
+        if self._given is not None:
+            return self._given
         return own_key(self.pki_dir, "minion", self._bits, self._passphrase)
 
     def master_pem(self) -> str | None:
