@@ -4,8 +4,9 @@ A value with structure is one blob in the files' msgpack dialect; a column of it
 is searched for. Rows are appended in the order of arrival: what is written together lies together.
 
 `returns` has two indexes: (job, id) makes a second return of a minion impossible and answers
-"which of these jobs did this minion return for"; (job), which ends in the rowid, is the cursor.
-An index that begins with the minion's id would dirty one page of its own for every single return.
+"did this minion return for this job"; (job), which ends in the rowid, is the cursor. The index by
+minion is `by_minion`: see store/byminion.py. Version 2 of the tables has it; a file of version 1 is
+taken over as it is, and its returns are entered a little at a time.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ Sync = Literal["full", "normal"]
 power failure the newest commits may be missing, but what is left is whole."""
 
 APPLICATION_ID: Final = 0x67736C74  # "gslt"
-VERSION: Final = 1
+VERSION: Final = 2
 
 WRITER_CACHE_KIB: Final = 8192
 READER_CACHE_KIB: Final = 4096
@@ -61,6 +62,19 @@ CREATE TABLE IF NOT EXISTS returns (
 );
 CREATE UNIQUE INDEX IF NOT EXISTS returns_by_minion ON returns (job, id);
 CREATE INDEX IF NOT EXISTS returns_by_job ON returns (job);
+CREATE TABLE IF NOT EXISTS names (num INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE);
+CREATE TABLE IF NOT EXISTS by_minion (
+    minion INTEGER NOT NULL,
+    started REAL NOT NULL,
+    job INTEGER NOT NULL,
+    PRIMARY KEY (minion, started, job)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS settled (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    upto INTEGER NOT NULL,
+    swept INTEGER NOT NULL
+);
+INSERT OR IGNORE INTO settled (one, upto, swept) VALUES (1, 0, 0);
 CREATE TABLE IF NOT EXISTS doomed (job INTEGER PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS minions (
     num INTEGER PRIMARY KEY,
@@ -76,7 +90,7 @@ CREATE TABLE IF NOT EXISTS mine (
     UNIQUE (id, fun)
 );
 CREATE INDEX IF NOT EXISTS mine_by_function ON mine (fun, id);
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 PRAGMA application_id = 1735617652;
 COMMIT;
 """

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeAlias
 
 from greensalt.errors import StoreError, UnknownJob
 from greensalt.store.blobs import MAX_VALUE_BYTES, pack, unpack
+from greensalt.store.byminion import SETTLED_S, add_late, settle_slice, sweep_slice
 from greensalt.store.connections import Connection
 from greensalt.store.database import BUSY_TIMEOUT_S, Database
 from greensalt.store.jobs import Job, JobSummary, Return
@@ -114,14 +115,10 @@ class SqliteStore:
         minion: str | None = None,
         limit: int = 500,
     ) -> list[JobSummary]:
-        tests = {
-            "jobs.started >= ?": since,
-            "jobs.started <= ?": until,
-            "functions.fun = ?": fun,
-            "jobs.user = ?": user,
-            "EXISTS (SELECT 1 FROM returns WHERE job = jobs.num AND id = ?)": minion,
-        }
-        rows = self.database.read(lambda connection: _find_jobs(connection, tests, limit))
+        tests = {"jobs.started >= ?": since, "jobs.started <= ?": until, "jobs.user = ?": user}
+        rows = self.database.read(
+            lambda connection: _find_jobs(connection, tests, fun, minion, limit)
+        )
         listed = []
         for jid, by, started, body in rows:
             _, fields = _fields(body, _OF_JOBS)
@@ -137,9 +134,18 @@ class SqliteStore:
         while not done:
             jobs, done = self.database.write(prune_slice, (before, max_bytes))
             removed += jobs
+        self._index(time.time() - SETTLED_S)
         while self.database.alone(give_back):
             pass
         return removed
+
+    def _index(self, before: float) -> None:
+        """Bring the index by minion up to date with the jobs that started before a time."""
+        while not self.database.write(settle_slice, before):
+            pass
+        minion = self.database.write(sweep_slice, 0)
+        while minion:
+            minion = self.database.write(sweep_slice, minion)
 
     def close(self) -> None:
         self.database.close()
@@ -191,6 +197,7 @@ def _add_returns(connection: Connection, rows: Sequence[_ReturnRow]) -> list[boo
         )
         padding = (None,) * (5 * (size - len(part)))
         inserted += connection.execute(_insert_returns(size), (*values, *padding)).rowcount
+    add_late(connection, first)
     if inserted == len(rows):
         return [True] * len(rows)
     return _what_became_of(connection, rows, first)
@@ -268,20 +275,50 @@ def _find_returned(connection: Connection, jid: str) -> list[str]:
 
 
 def _find_jobs(
-    connection: Connection, tests: Mapping[str, object], limit: int
+    connection: Connection,
+    tests: Mapping[str, object],
+    fun: str | None,
+    minion: str | None,
+    limit: int,
 ) -> list[tuple[str, str, float, bytes]]:
+    """The newest jobs that fit; `tests` are of the table jobs."""
     asked = {test: value for test, value in tests.items() if value is not None}
-    by_function = "functions.fun = ?" in asked
-    tables = "functions CROSS JOIN jobs ON jobs.num = functions.job" if by_function else "jobs"
-    order = (
-        "functions.started DESC, functions.job DESC"
-        if by_function
-        else "jobs.started DESC, jobs.num DESC"
-    )
+    if minion is not None:
+        if fun is not None:
+            asked["EXISTS (SELECT 1 FROM functions WHERE job = jobs.num AND fun = ?)"] = fun
+        # Returns of settled jobs are found by minion, those of the newest by job.
+        rows = [
+            row
+            for table, by_minion in (("by_minion", _SETTLED_ONES), ("jobs", _NEW_ONES))
+            for row in _newest(connection, table, {**asked, by_minion: minion}, limit)
+        ]
+        rows.sort(key=lambda row: (row[2], row[4]), reverse=True)
+    elif fun is not None:
+        rows = _newest(connection, "functions", {**asked, "functions.fun = ?": fun}, limit)
+    else:
+        rows = _newest(connection, "jobs", asked, limit)
+    return [row[:4] for row in rows[:limit]]
+
+
+_SETTLED_ONES: Final = "by_minion.minion = (SELECT num FROM names WHERE id = ?)"
+_NEW_ONES: Final = (
+    "jobs.num > (SELECT upto FROM settled)"
+    " AND EXISTS (SELECT 1 FROM returns WHERE job = jobs.num AND id = ?)"
+)
+
+
+def _newest(
+    connection: Connection, table: str, asked: Mapping[str, object], limit: int
+) -> list[tuple[str, str, float, bytes, int]]:
+    """The newest jobs, found by way of a table that has them in the order of their start."""
+    job = "num" if table == "jobs" else "job"
+    tables = table if table == "jobs" else f"{table} CROSS JOIN jobs ON jobs.num = {table}.job"
+    if _NEW_ONES in asked:
+        tables = "jobs NOT INDEXED"  # but by number: those that are not settled are the last few
     where = " AND ".join(asked) or "true"
     return connection.execute(
-        "SELECT jobs.jid, jobs.user, jobs.started, jobs.body"  # noqa: S608  # our own words
-        f" FROM {tables} WHERE {where} ORDER BY {order} LIMIT ?",
+        "SELECT jobs.jid, jobs.user, jobs.started, jobs.body, jobs.num"  # noqa: S608  # our words
+        f" FROM {tables} WHERE {where} ORDER BY {table}.started DESC, {table}.{job} DESC LIMIT ?",
         (*asked.values(), limit),
     ).fetchall()
 
