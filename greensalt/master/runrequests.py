@@ -52,6 +52,7 @@ class RunRequests:
     def runner(self, load: dict[str, Any]) -> dict[str, Any]:
         """Begin a runner: {tag, jid} at once, or {error: {name, message}}."""
         try:
+            _flatten(load)
             asked = self._asked("runner", load, _dict(load, "kwarg"))
             jid = str(load.get("jid") or "")
             run = self._runs.start("runner", asked.fun, asked.arg, asked.kwarg, *asked.who, jid)
@@ -92,6 +93,13 @@ class RunRequests:
         arg = list(arg) if isinstance(arg, list | tuple) else [] if arg is None else [arg]
         self._access.authorize_run(caller, kind, fun, arg, kwarg)
         return _Asked((caller.name, caller.eauth), fun, arg, kwarg)
+
+
+def _flatten(load: dict[str, Any]) -> None:
+    """Stock clients put both kinds of arguments into `kwarg`, as {arg: [...], kwarg: {...}}."""
+    given = load.get("kwarg")
+    if isinstance(given, dict) and set(given) == {"arg", "kwarg"} and not load.get("arg"):
+        load.update(given)
 
 
 def _dict(load: Mapping[str, Any], key: str) -> dict[str, Any]:

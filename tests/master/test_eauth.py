@@ -380,3 +380,20 @@ def test_the_same_name_elsewhere_is_somebody_else(bench: Make) -> None:
     forged = made.job("m1", eauth="sharedsecret", username="nobody", password=SECRET)
     nobody = {"user": "nobody", "key": made.user_key("nobody")}
     assert made.follow(forged, **nobody)["error"]["name"] == "AuthorizationError"
+
+
+def test_conditions_hold_for_the_arguments_of_runners_however_they_come(bench: Make) -> None:
+    """Stock clients nest them."""
+    rules = {"fred": [{"@runner": [{"test.arg": {"args": ["1"], "kwargs": {"a": "2"}}}]}]}
+    made = shared(bench, rules)
+
+    def may(**given: Any) -> bool:
+        reply = made.anybody().clear({"cmd": "runner", "fun": "test.arg", **FRED, **given})
+        return "jid" in reply
+
+    assert may(arg=[1], kwarg={"a": 2})
+    assert may(kwarg={"arg": [1], "kwarg": {"a": 2}})
+    assert not may(kwarg={"arg": [3], "kwarg": {"a": 2}})
+    assert not may(kwarg={"arg": [1], "kwarg": {"a": 3}})
+    assert not may(arg=[3], kwarg={"arg": [1], "kwarg": {"a": 2}})
+    assert not may()
