@@ -92,6 +92,7 @@ class MinionConfig(Config):
     # Jobs
     process_count_max: int = option(-1, least=-1)
     minion_jid_queue_hwm: int = option(100, least=1)
+    schedule: Options = {}
     job_redelivery_window: float = option(60, least=0)  # s; 0 = missed jobs are not asked for
     multifunc_ordered: bool = False
     cache_jobs: bool = False

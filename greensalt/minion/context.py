@@ -48,6 +48,24 @@ class Uplink(Protocol):
         """Load "modules", "pillar" or "grains" anew."""
 
 
+class Schedule(Protocol):
+    """The jobs that the minion begins by itself. Raises ConfigError for what can't be one."""
+
+    def listed(self, where: str | None = None) -> dict[str, Any]: ...
+
+    def put(self, name: str, config: Mapping[str, Any]) -> None: ...
+
+    def drop(self, name: str) -> None: ...
+
+    def switch(self, name: str | None, *, on: bool) -> None: ...
+
+    def run_now(self, name: str) -> None: ...
+
+    def reload(self) -> None: ...
+
+    def save(self) -> None: ...
+
+
 class NoUplink:
     """Stands in where there is no master: a function called on its own."""
 
@@ -97,6 +115,7 @@ class Context:
     pillar: Mapping[str, Any] = field(default_factory=dict)
     jobs: JobRegistry = field(default_factory=NoJobs)
     uplink: Uplink = field(default_factory=NoUplink)
+    schedule: Schedule | None = None
     jid: str = ""
     user: str = ""
     retcode: int | None = None

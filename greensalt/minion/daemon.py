@@ -7,6 +7,7 @@
     pillar      what the master says about it
     outbox      results that wait for the master's acknowledgement
     executor    jobs, each in a greenlet
+    schedule    jobs that it begins by itself
     missed      jobs that were published while sub was broken
 
 Source: docs/architecture.md.
@@ -19,6 +20,7 @@ import random
 import signal
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import gevent
@@ -44,6 +46,9 @@ from greensalt.minion.journal import Journal
 from greensalt.minion.link import Link
 from greensalt.minion.missed import MissedJobs
 from greensalt.minion.outbox import Outbox
+from greensalt.minion.schedule.orders import manage
+from greensalt.minion.schedule.scheduled import ScheduledJob
+from greensalt.minion.schedule.scheduler import Scheduler
 from greensalt.minion.session import MasterSession
 from greensalt.minion.shared import Shared
 from greensalt.minion.uplink import Uplink
@@ -52,6 +57,7 @@ from greensalt.transport import addresses
 from greensalt.transport.sockets import Context as ZmqContext, new_context
 from greensalt.wire import tags
 from greensalt.wire.ids import BROADCAST_TOPIC, minion_bus_hash, publish_topic
+from greensalt.wire.jid import JidClock
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +85,7 @@ class Minion:
         self.id = config.id
         self._ended: AsyncResult[tuple[int, str]] = AsyncResult()
         self._crew = Crew(f"minion {config.id}")
+        self._clock = JidClock()
         keys = MinionKeys(config.pki_dir, given=shared.key)
         self.session = MasterSession(config, keys, context, lambda: self.grains, self._refused)
         self.uplink = Uplink(config, self.session, shared.loader, shared.grains)
@@ -90,12 +97,12 @@ class Minion:
         self.executor = Executor(
             config.cachedir / "proc",
             self._execute,
-            self.outbox.put,
+            self._deliver,
             config.process_count_max,
             cut_off=self._cut_off,
             begins=self.journal.begin,
         )
-        self.bus = MinionBus(context, self.uplink.orders(self.outbox.put))
+        self.bus = MinionBus(context, self.uplink.orders(self.outbox.put, self._manage_schedule))
         self.uplink.attach(self.bus.fire)
         topics = {BROADCAST_TOPIC, publish_topic(config.id)} if config.zmq_filtering else {""}
         listened = frozenset(topic.encode() for topic in topics)
@@ -121,6 +128,14 @@ class Minion:
             self.outbox.hurry,
             self.missed.hurry,
         )
+        self.schedule = Scheduler(
+            config.schedule,
+            lambda: self.pillar.get("schedule") or {},
+            config.config_dir / "minion.d" / "_schedule.conf",
+            self._begin_scheduled,
+            self.executor.count,
+        )
+        self.uplink.pillar_read = self.schedule.wake
         self.modules_context = Context(
             id=config.id,
             opts=config,
@@ -130,6 +145,7 @@ class Minion:
             jobs=self.executor,
             uplink=self.uplink,
             home=shared.home,
+            schedule=self.schedule,
         )
 
     @property
@@ -157,6 +173,7 @@ class Minion:
         parts = (
             ("outbox", self.outbox.run),
             ("missed jobs", self.missed.run),
+            ("schedule", self.schedule.run),
         )
         for name, run in parts:
             self._crew.spawn_vital(name, run)
@@ -185,6 +202,7 @@ class Minion:
         """Stop the parts in reverse order; results that could not be sent stay on disk."""
         was_up = self.link.is_up
         self.link.close()
+        self.schedule.stop()
         self.executor.stop(JOB_GRACE_S)
         left = self.outbox.flush(FLUSH_S) if was_up else len(self.outbox)
         if left:
@@ -278,6 +296,28 @@ class Minion:
             self._crew.spawn("start event", self.uplink.fire_master, started, data)
         self.executor.submit(load)
 
+    def _manage_schedule(self, data: dict[str, Any]) -> None:
+        manage(self.schedule, data, self.bus.fire)
+
+    def _begin_scheduled(self, job: ScheduledJob) -> None:
+        arg = [*job.args, {"__kwarg__": True, **job.kwargs}] if job.kwargs else job.args
+        load = {
+            "jid": self._clock.next(datetime.now(UTC)),
+            "fun": job.function,
+            "arg": arg,
+            "user": self.config.user,
+            "schedule": job.name,
+            "return_job": bool(job.config.get("return_job", True)),
+            "metadata": job.config.get("metadata"),
+        }
+        log.info("schedule %s: job %s: %s", job.name, load["jid"], job.function)
+        self.executor.submit(load)
+
+    def _deliver(self, load: dict[str, Any]) -> None:
+        """Have a result sent, unless its schedule wants it to stay here."""
+        if load.pop("return_job", True):
+            self.outbox.put(load)
+
     def _execute(self, load: dict[str, Any]) -> dict[str, Any]:
         """Run a job; its return load (docs/protocol.md 5.3)."""
         return self._return_load(
@@ -309,6 +349,8 @@ class Minion:
         if outcome.out:
             result["out"] = outcome.out
         result.update({key: load[key] for key in PASSED_BACK if load.get(key)})
+        if "schedule" in load:  # the master gives such a return its jid
+            result.update(jid="req", schedule=load["schedule"], return_job=load["return_job"])
         return result
 
     def _send_return(self, load: dict[str, Any]) -> None:

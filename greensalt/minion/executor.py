@@ -90,7 +90,8 @@ class Executor:
         """
         for proc in sorted(self._proc_dir.iterdir()):
             if (load := _read_proc(proc)) is not None:
-                self._begins(load["jid"])
+                if "schedule" not in load:
+                    self._begins(load["jid"])
                 if load["jid"] not in returned:
                     log.warning("job %s (%s) was cut off", load["jid"], load["fun"])
                     self._deliver(self._cut_off(load))
@@ -117,7 +118,8 @@ class Executor:
         proc = self._proc_dir / jid
         try:
             self._write_proc(proc, job)
-            self._begins(jid)
+            if "schedule" not in job.load:  # a job of the minion's own comes by no wire
+                self._begins(jid)
             result = self._execute(job.load)
             self._deliver(result)
             self.done += 1
@@ -136,6 +138,10 @@ class Executor:
             write_private(proc, pack_bin({**job.load, "pid": os.getpid()}))
         except (OSError, GreensaltError) as error:
             log.error("%s can't be written: %s", proc, error)
+
+    def count(self, schedule: str) -> int:
+        """How many jobs of a schedule wait or run."""
+        return sum(job.load.get("schedule") == schedule for job in self._jobs.values())
 
     # -- what modules see of the jobs (context.JobRegistry) -----------------------------------
 

@@ -43,17 +43,19 @@ class Uplink:
         self.grains: dict[str, Any] = {}
         self.pillar: dict[str, Any] = {}
         self._fire: Fire = _nobody_listens
+        self.pillar_read: Callable[[], object] = lambda: None  # called after each
 
     def attach(self, fire: Fire) -> None:
         """Tell how to fire an event on the minion's own bus."""
         self._fire = fire
 
-    def orders(self, put_return: Handler) -> Mapping[str, Handler]:
+    def orders(self, put_return: Handler, manage_schedule: Handler) -> Mapping[str, Handler]:
         """The tags of the minion's bus that are orders to it."""
         return {
             "module_refresh": lambda _: self._do("mod_refresh", self._loader.reload),
             "pillar_refresh": lambda _: self._do("pillar_refresh", self.refresh_pillar),
             "grains_refresh": lambda _: self.refresh_grains(),
+            "manage_schedule": manage_schedule,
             "fire_master": self._forward_event,
             "_minion_mine": lambda data: self._session.request(_without_stamp(data)),
             "__schedule_return": lambda data: put_return(_without_stamp(data)),
@@ -126,6 +128,7 @@ class Uplink:
             return
         self.pillar.clear()
         self.pillar.update(pillar)
+        self.pillar_read()
 
     def _do(self, name: str, work: Callable[[], object]) -> None:
         work()

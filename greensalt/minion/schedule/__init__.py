@@ -1,0 +1,1 @@
+"""Jobs that a minion begins by itself (docs/schedule.md)."""
