@@ -30,6 +30,8 @@ def present(
     if context.presence is not None:
         connected: Collection[str] = context.presence.connected()
         how = {each: str(context.presence.how(each)) for each in wanted if each in connected}
+    elif not wanted:
+        how = {}
     else:
         answers = context.ask(
             wanted, "test.ping", tgt_type="list", timeout_s=timeout_s, gather_s=gather_s

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from greensalt.errors import SaltInvocationError
 from greensalt.master.context import MasterContext
+from greensalt.master.whoisup import present
 from greensalt.runners._jobs import NO_SUCH_JOB, formatted, listed, result_of, returns_of
 from greensalt.store.jobs import Job
 from greensalt.wire.jid import display_time, is_jid
@@ -21,6 +22,7 @@ GREEN = True
 __outputter__ = {"lookup_jid": "nested"}
 
 MOST_LISTED: Final = 10_000
+RUNNING: Final = "saltutil.running"
 FORMATS: Final = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d", "%Y, %b %d %H:%M:%S")
 
 
@@ -212,7 +214,32 @@ def active(display_progress: bool = False, *, context: MasterContext) -> dict[st
                 "Running": [{name: 0}],
                 "Returned": [],
             }
+    for minion_id, jobs in _running(context).items():
+        for job in jobs if isinstance(jobs, list) else ():
+            if isinstance(job, dict) and is_jid(job.get("jid")):
+                entry = found.setdefault(job["jid"], _at_work(context, job))
+                entry["Running"].append({minion_id: job.get("pid", 0)})
     return found
+
+
+def _running(context: MasterContext) -> dict[str, Any]:
+    """What the minions that are up say they run."""
+    here = present(context).up
+    return context.ask(here, RUNNING, tgt_type="list").results if here else {}
+
+
+def _at_work(context: MasterContext, load: dict[str, Any]) -> dict[str, Any]:
+    job = context.store.job(load["jid"])
+    known = {
+        "Function": load.get("fun", ""),
+        "Arguments": load.get("arg", []),
+        "Target": load.get("tgt", ""),
+        "Target-type": load.get("tgt_type", ""),
+        "User": load.get("user", ""),
+    }
+    shown = known if job is None else formatted(job)
+    returned = context.store.returned(load["jid"])
+    return {**shown, "StartTime": display_time(load["jid"]), "Running": [], "Returned": returned}
 
 
 def end_run(jid: str, *, context: MasterContext) -> bool:

@@ -223,6 +223,23 @@ def test_keys_are_managed_by_wheel_functions(house: Make) -> None:
     assert made.run("salt.wheel", "key.list", "acc") == {"minions": ["m3"]}
 
 
+def test_nobody_is_up_where_nobody_is(house: Make) -> None:
+    made = house()
+    assert made.run("manage.status") == {"up": [], "down": []}
+    assert made.run("manage.up") == []
+
+
+def test_jobs_that_minions_run_are_active(house: Make) -> None:
+    made = house(timeout=5)
+    made.minion("m1")
+    jid = made.bench.job("m1", "slow.one", arg=["x"])
+    made.answers["saltutil.running"] = lambda *_: [{"jid": jid, "fun": "slow.one", "pid": 7}]
+    [(found, shown)] = made.run("jobs.active").items()
+    assert found == jid
+    assert (shown["Function"], shown["Arguments"]) == ("slow.one", ["x"])
+    assert (shown["Running"], shown["Returned"]) == ([{"m1": 7}], [])
+
+
 def test_jobs_are_listed_by_what_they_were(house: Make) -> None:
     made = house(timeout=5)
     made.minion("m1")
