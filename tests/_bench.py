@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import gevent
 
 from greensalt.config import MasterConfig
 from greensalt.master.daemon import Master
@@ -57,6 +60,12 @@ class Bench:
         for listener in self.listeners:
             listener.close()
         self.master.close()
+
+    def until(self, true: Callable[[], bool], timeout_s: float = 60) -> None:
+        """Let the master work until something is true."""
+        with gevent.Timeout(timeout_s):
+            while not true():
+                gevent.sleep(0.005)
 
     def peer(
         self,

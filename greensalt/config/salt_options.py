@@ -132,7 +132,7 @@ winrepo_dir_ng winrepo_fallback winrepo_insecure_auth winrepo_installer_cache_ex
 winrepo_mastercachefile winrepo_passphrase winrepo_password winrepo_privkey winrepo_proxy
 winrepo_pubkey winrepo_refspecs winrepo_remotes winrepo_remotes_ng winrepo_source_dir
 winrepo_ssl_verify winrepo_user worker_pools worker_pools_enabled worker_threads xmpp
-yum_provider yumpkg zmq_backlog zmq_filtering zmq_heartbeat_ivl zmq_heartbeat_timeout
+yum_provider yumpkg zmq_backlog zmq_filtering
 zmq_monitor
 """.split()  # noqa: SIM905  # a list of 600 literals would be as many lines
 )

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from greensalt.master.fileserver.server import FileServer
     from greensalt.master.jobs import Jobs
     from greensalt.master.pillar import PillarService
+    from greensalt.master.presence import Presence
     from greensalt.master.returners import Returners
     from greensalt.master.roster import MasterRoster
     from greensalt.master.runs import Runs
@@ -41,7 +42,7 @@ class MasterContext:
     Modules that say `GREEN = True` run in a greenlet of the master and may use all parts, but must
     not block. All others run in native threads and use the methods, which do their work on the
     master's hub and wait for it. `retcode` is the run's exit code if a function sets it; None lets
-    the result decide. `presence`, `reactor`, `batches` and `returners` are None where the master
+    the result decide. `reactor`, `batches` and `returners` are None where the master
     has none.
     """
 
@@ -55,7 +56,7 @@ class MasterContext:
     access: Access
     files: FileServer
     pillars: PillarService
-    presence: Any = None
+    presence: Presence
     reactor: Any = None
     batches: Any = None
     returners: Returners | None = None

@@ -44,6 +44,7 @@ from greensalt.master.jobs import Jobs
 from greensalt.master.masteropts import MasterOptions
 from greensalt.master.peer import PeerRequests
 from greensalt.master.pillar import PillarService
+from greensalt.master.presence import Presence, PresenceEvents
 from greensalt.master.publishkey import PublishKey
 from greensalt.master.recent import RecentJobs
 from greensalt.master.reqserver import ReqServer, Tables
@@ -180,6 +181,7 @@ class Master:
             config.request_server_ttl,
         )
         self.roster = MasterRoster(self.keys, self.cache)
+        self.presence = Presence(self.roster.ids, self.sessions.last_seen)
         self.access = Access(config, self.roster)
         self._on_close("access", self.access.close)
         self.access.open()
@@ -205,7 +207,11 @@ class Master:
         own = "" if serializer == MSGPACK.name else serializer
         pull = addresses.publish_pull(config.sock_dir, own)
         publisher = Publisher(
-            self.context, hwm=config.pub_hwm, backlog=config.zmq_backlog, ipv6=bool(config.ipv6)
+            self.context,
+            hwm=config.pub_hwm,
+            backlog=config.zmq_backlog,
+            ipv6=bool(config.ipv6),
+            heartbeat_ms=config.heartbeat_ms,
         )
         address = publisher.bind(addresses.tcp(config.interface, port), pull)
         publisher.start()
@@ -282,19 +288,25 @@ class Master:
             lanes(config.worker_threads),
             self.access.is_known,
             self.access.admit,
+            self.presence.heard,
         )
         self._open_device()
 
     def _open_device(self) -> None:
         config = self.config
         device = self.device = Device(
-            self.context, self.reqserver.handle, backlog=config.zmq_backlog, ipv6=bool(config.ipv6)
+            self.context,
+            self.reqserver.handle,
+            backlog=config.zmq_backlog,
+            ipv6=bool(config.ipv6),
+            heartbeat_ms=config.heartbeat_ms,
         )
         self._prepare_workers(device)
         device.bind_workers("inproc://workers", addresses.workers(config.sock_dir))
         device.start()
         self._watch(device.failed)
         self._on_close("reqserver", lambda: _stop_device(device))
+        device.watch_clients(self.presence.opened, self.presence.closed)
         self.clients_address = device.bind_clients(addresses.tcp(config.interface, config.ret_port))
         self.supervisor.start()
 
@@ -321,6 +333,7 @@ class Master:
             access=self.access,
             files=self.files,
             pillars=self.pillars,
+            presence=self.presence,
         )
         self.runs = Runs(self.surroundings)
         self.runs.recover()
@@ -340,6 +353,9 @@ class Master:
         )
         self._forget_strangers()
         self._crew.spawn_vital("upkeep", self.upkeep.run)
+        if self.config.presence_events:
+            events = PresenceEvents(self.presence, self.bus, self.config.loop_interval)
+            self._crew.spawn_vital("presence events", events.run)
         if self.config.fileserver_events:
             updates = Updates(self.files.backends, self.bus, self.config.roots_update_interval)
             self._crew.spawn_vital("file server events", updates.run)

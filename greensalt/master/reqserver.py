@@ -89,7 +89,8 @@ class ReqServer:
     `elsewhere` is where the work of some is done when there is room. `is_local` tells whether a
     text is a local user's key or a token; those that ask for one of `admitted` pass `admit` before
     they have their turn, for a password may take a while. `counts` counts requests by command and
-    refusals by reason, `durations` how long the answers took, by command, waiting not included.
+    refusals by reason, `durations` how long the answers took, by command, waiting not included;
+    `heard` is told who spoke on which connection.
     """
 
     def __init__(
@@ -100,9 +101,11 @@ class ReqServer:
         lanes: Mapping[str, Lane],
         is_local: Callable[[str], bool] = lambda _: False,
         admit: Callable[[Mapping[str, Any]], object] = lambda _: None,
+        heard: Callable[[int, str], object] = lambda _connection, _minion_id: None,
     ) -> None:
         self._is_local = is_local
         self._admit = admit
+        self._heard = heard
         self._sessions = sessions
         self._codecs = codecs
         self._clear = tables.clear
@@ -140,8 +143,8 @@ class ReqServer:
             "lanes": {name: lane.figures() for name, lane in self.lanes.items()},
         }
 
-    def handle(self, body: bytes) -> bytes | None:
-        """The reply to one request body; None drops it. Never raises."""
+    def handle(self, body: bytes, connection: int = -1) -> bytes | None:
+        """The reply to a request that came over a connection; None drops it. Never raises."""
         try:
             if len(body) > STRANGERS_MOST_BYTES:
                 self._check_large(body)
@@ -158,7 +161,7 @@ class ReqServer:
             return self._answer_clear(request, len(body))
         if isinstance(request, PackedRequest):
             return self._answer_packed(request, len(body))
-        return self._answer_minion(request, len(body))
+        return self._answer_minion(request, len(body), connection)
 
     def _check_large(self, body: bytes) -> None:
         """Let nobody make the master read much who has not said whose request it is."""
@@ -246,7 +249,7 @@ class ReqServer:
         message = f"{lane.waiting} requests wait; try again"
         return pack({"error": {"name": "Busy", "message": message}})
 
-    def _answer_minion(self, request: EncryptedRequest, size: int) -> bytes | None:
+    def _answer_minion(self, request: EncryptedRequest, size: int, connection: int) -> bytes | None:
         try:
             peer, load = self._sessions.open(request)
         except (AuthenticationError, CryptoError, ProtocolError) as error:
@@ -255,6 +258,7 @@ class ReqServer:
             self.counts["failed"] += 1
             log.error("the session of %s can't be read: %s", request.id, error)
             return pack({"error": str(error)})
+        self._heard(connection, peer.id)
         command = load.get("cmd")
         if not isinstance(command, str):
             return self._sealed(peer, {})

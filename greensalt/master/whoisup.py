@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Any, Final, NamedTuple
 
 from greensalt.master.context import MasterContext
@@ -25,16 +24,17 @@ def present(
     timeout_s: float | None = None,
     gather_s: float | None = None,
 ) -> Present:
-    """Who of a target is up: from the connections of the master, or else by a ping."""
+    """Who of a target is up: from the connections of the master.
+
+    Only those that have not spoken since the master's start are asked, by a ping.
+    """
     wanted = context.chosen(tgt, tgt_type)
-    if context.presence is not None:
-        connected: Collection[str] = context.presence.connected()
-        how = {each: str(context.presence.how(each)) for each in wanted if each in connected}
-    elif not wanted:
-        how = {}
-    else:
+    connected, unknown = context.presence.connected(), context.presence.unknown()
+    how = {each: context.presence.how(each) for each in wanted if each in connected}
+    silent = [each for each in wanted if each in unknown]
+    if silent:
         answers = context.ask(
-            wanted, "test.ping", tgt_type="list", timeout_s=timeout_s, gather_s=gather_s
+            silent, "test.ping", tgt_type="list", timeout_s=timeout_s, gather_s=gather_s
         )
-        how = dict.fromkeys(sorted(answers.returns), BY_PING)
+        how.update(dict.fromkeys(answers.returns, BY_PING))
     return Present(sorted(how), sorted(set(wanted) - how.keys()), how)

@@ -21,9 +21,11 @@ import gevent
 import zmq
 
 from greensalt.green import Crew
+from greensalt.transport.links import Links
 from greensalt.transport.outside import SILENT_S, Outside
 from greensalt.transport.sockets import (
     BATCH_MESSAGES,
+    HEARTBEAT_MS,
     Again,
     Context,
     Doorbell,
@@ -31,14 +33,16 @@ from greensalt.transport.sockets import (
     bind_tcp,
     plain_socket,
     readable,
-    receive,
+    receive_from,
     send,
     set_server_options,
 )
 
 log = logging.getLogger(__name__)
 
-Handle = Callable[[bytes], bytes | None]  # None: this request is not answered
+# Of a request and the number of its connection; None: this request is not answered.
+Handle = Callable[[bytes, int], bytes | None]
+Request = tuple[list[bytes], bytes, int]  # where the reply goes, the body, the connection
 
 MAX_HOPS = 8  # frames before the empty one that a request may carry
 # Messages that libzmq keeps for one peer, in and out. A peer that does not read its replies loses
@@ -78,19 +82,22 @@ class Device:
         silent_s: float = SILENT_S,
         backlog: int = 4096,
         ipv6: bool = False,
+        heartbeat_ms: tuple[int, int] = HEARTBEAT_MS,
     ) -> None:
         self._handle = handle
+        self._context = context
+        self._links: Links | None = None
         self.workers_most = workers_most
         self._queue_most = queue_most
         self._queue_bytes_most = queue_bytes_most
         self.clients = plain_socket(context, zmq.ROUTER)
-        set_server_options(self.clients, backlog=backlog, ipv6=ipv6)
+        set_server_options(self.clients, backlog=backlog, ipv6=ipv6, heartbeat_ms=heartbeat_ms)
         self.clients.set(zmq.ROUTER_HANDOVER, 1)
         self.clients.set(zmq.RCVHWM, REQUESTS_AHEAD)
         self.clients.set(zmq.SNDHWM, REPLIES_BEHIND)
         self.outside = Outside(context, silent_s=silent_s)
         self.workers = self.outside.sock
-        self._queue: collections.deque[tuple[list[bytes], bytes]] = collections.deque()
+        self._queue: collections.deque[Request] = collections.deque()
         self._idle: list[Parking] = []
         self._parking = Parking()
         self._doorbells: list[Doorbell] = []
@@ -130,8 +137,16 @@ class Device:
     def bind_workers(self, inproc: str, ipc: str) -> None:
         self.outside.bind(inproc, ipc)
 
+    def watch_clients(
+        self, opened: Callable[[int], object], closed: Callable[[int], object]
+    ) -> None:
+        """Tell of each connection to the Ret interface; before it is opened."""
+        self._links = Links(self._context, self.clients, opened, closed)
+
     def bind_clients(self, address: str) -> str:
         """Open the Ret interface; returns the address with its real port."""
+        if self._links is not None:
+            self._links.start(self._crew)
         return bind_tcp(self.clients, address)
 
     def start(self) -> None:
@@ -155,6 +170,8 @@ class Device:
         for bell in self._doorbells:
             bell.close()
         self._crew.stop()
+        if self._links is not None:
+            self._links.stop()
         self.outside.close()
         self.clients.close()
         return unanswered
@@ -187,12 +204,13 @@ class Device:
                 if self._is_full():
                     self._held = True
                     break
-                request = split_envelope(receive(self.clients))
+                frames, connection = receive_from(self.clients)
+                request = split_envelope(frames)
                 count += 1
                 if request is None:
                     self.malformed += 1
                 else:
-                    self._accept(request)
+                    self._accept((*request, connection))
         except Again:
             pass
         return count
@@ -200,7 +218,7 @@ class Device:
     def _is_full(self) -> bool:
         return len(self._queue) >= self._queue_most or self._bytes >= self._queue_bytes_most
 
-    def _accept(self, request: tuple[list[bytes], bytes]) -> None:
+    def _accept(self, request: Request) -> None:
         """Queue a request, and see to it that a worker takes it."""
         self._queue.append(request)
         self._bytes += len(request[1])
@@ -214,10 +232,10 @@ class Device:
         queue, idle, parking = self._queue, self._idle, Parking()
         while True:
             while queue:
-                path, body = queue.popleft()
+                path, body, connection = queue.popleft()
                 self._busy += 1
                 try:
-                    reply = self._handle(body)
+                    reply = self._handle(body, connection)
                 except Exception:  # `handle` answers its own errors: this is a bug, but not fatal
                     log.exception("a request could not be handled")
                     reply = b""

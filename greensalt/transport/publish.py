@@ -15,6 +15,7 @@ import zmq
 
 from greensalt.green import Crew
 from greensalt.transport.sockets import (
+    HEARTBEAT_MS,
     MAX_MESSAGE_BYTES,
     Context,
     Drain,
@@ -37,10 +38,18 @@ SUBSCRIPTION_MOST_BYTES = 1024
 class Publisher:
     """Owns `pull` and `pub`; each message from `pull` goes to every subscriber of `pub`."""
 
-    def __init__(self, context: Context, *, hwm: int, backlog: int, ipv6: bool = False) -> None:
+    def __init__(
+        self,
+        context: Context,
+        *,
+        hwm: int,
+        backlog: int,
+        ipv6: bool = False,
+        heartbeat_ms: tuple[int, int] = HEARTBEAT_MS,
+    ) -> None:
         self._context = context
         self.pub: Socket = plain_socket(context, zmq.PUB)
-        set_server_options(self.pub, backlog=backlog, ipv6=ipv6)
+        set_server_options(self.pub, backlog=backlog, ipv6=ipv6, heartbeat_ms=heartbeat_ms)
         self.pub.set_hwm(hwm)
         self.pub.set(zmq.MAXMSGSIZE, SUBSCRIPTION_MOST_BYTES)
         self.pull = plain_socket(context, zmq.PULL)

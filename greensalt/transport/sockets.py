@@ -42,11 +42,13 @@ SNDMORE_NOBLOCK = int(zmq.SNDMORE | zmq.NOBLOCK)
 EVENTS = int(zmq.EVENTS)
 POLLIN = int(zmq.POLLIN)
 POLLOUT = int(zmq.POLLOUT)
+SRCFD = int(zmq.SRCFD)
 Again = zmq.Again
 _send = zmq.backend.Socket.send
 
 MAX_MESSAGE_BYTES = 100 << 20
 MAX_FRAMES = 64
+HEARTBEAT_MS = (15_000, 45_000)
 DISCARD_FRAMES = 256  # frames thrown away between two turns of the hub
 SAFETY_S = 1.0  # how often a parked owner is looked after
 BATCH_MESSAGES = 64
@@ -81,13 +83,18 @@ def green_socket(context: Context, kind: int) -> Socket:
     return sock
 
 
-def set_server_options(sock: Socket, *, backlog: int, ipv6: bool, heartbeat_s: int = 15) -> None:
-    """Options of the two public ports: dead peers are noticed, reconnect storms are accepted."""
+def set_server_options(
+    sock: Socket, *, backlog: int, ipv6: bool, heartbeat_ms: tuple[int, int]
+) -> None:
+    """Options of the two public ports: dead peers are noticed, reconnect storms are accepted.
+
+    `heartbeat_ms` is the time between two heartbeats, and the silence after which a peer is dead.
+    """
     sock.set(zmq.BACKLOG, backlog)
     sock.set(zmq.LINGER, 500)
     sock.set(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
-    sock.set(zmq.HEARTBEAT_IVL, heartbeat_s * 1000)
-    sock.set(zmq.HEARTBEAT_TIMEOUT, heartbeat_s * 3000)
+    sock.set(zmq.HEARTBEAT_IVL, heartbeat_ms[0])
+    sock.set(zmq.HEARTBEAT_TIMEOUT, heartbeat_ms[1])
     sock.set(zmq.IPV6, int(ipv6))
     set_keepalive(sock, idle_s=60, interval_s=15, count=3)
 
@@ -129,6 +136,24 @@ def receive(sock: Socket) -> list[bytes]:
     Of a message with more than MAX_FRAMES frames one too many is returned, so that it counts as
     malformed; the rest is thrown away, and the other greenlets run meanwhile.
     """
+    return _receive(sock)[0]
+
+
+def receive_from(sock: Socket) -> tuple[list[bytes], int]:
+    """As `receive`, and the number of the connection that the message came over.
+
+    It is the descriptor's, which another connection may get when this one is closed; -1 where there
+    is none (inproc).
+    """
+    frames, last = _receive(sock)
+    try:
+        connection: int = last.get(SRCFD)
+    except zmq.ZMQError:
+        connection = -1
+    return frames, connection
+
+
+def _receive(sock: Socket) -> tuple[list[bytes], zmq.Frame]:
     frame = sock.recv(NOBLOCK, False)
     frames = [frame.bytes]
     while frame.more:
@@ -137,7 +162,7 @@ def receive(sock: Socket) -> list[bytes]:
         if len(frames) > MAX_FRAMES:
             _discard(sock, frame.more)
             break
-    return frames
+    return frames, frame
 
 
 def _discard(sock: Socket, more: bool) -> None:

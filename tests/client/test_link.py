@@ -169,7 +169,7 @@ class OddMaster:
         self._device.stop(0)
         self._context.destroy(linger=0)
 
-    def _handle(self, body: bytes) -> bytes:
+    def _handle(self, body: bytes, _connection: int) -> bytes:
         self.commands.append(unpack(body)["load"]["cmd"])
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if answer is None:

@@ -37,29 +37,25 @@ def test_who_is_up_and_who_is_down(house: Make) -> None:
     assert made.wheel("minions.connected") == ["m1"]
 
 
-def test_the_master_that_knows_connections_asks_nobody(house: Make) -> None:
-    class Presence:
-        def connected(self) -> frozenset[str]:
-            return frozenset({"m1"})
-
-        def how(self, minion_id: str) -> str:
-            return "subscribed"
-
+def test_the_master_knows_connections_and_asks_nobody(house: Make) -> None:
     made = house()
-    made.bench.peer("m1")
-    made.bench.peer("m2", 1)
-    made.bench.master.surroundings.presence = Presence()
+    made.bench.peer("m1").request("_mine_flush")
+    gone = made.bench.peer("m2", 1)
+    gone.request("_mine_flush")
+    gone.close()
+    made.bench.until(lambda: not made.bench.master.presence.is_connected("m2"))
     bus = made.bench.listen("salt/job/")
-    assert made.run("manage.up") == ["m1"]
-    assert made.run("manage.up", how=True) == {"m1": "subscribed"}
+    assert made.run("manage.status") == {"up": ["m1"], "down": ["m2"]}
+    assert made.run("manage.up", how=True) == {"m1": "connected"}
     assert bus.next(0.05) is None
 
 
-def test_how_the_master_knows_is_told(house: Make) -> None:
+def test_who_has_not_spoken_since_the_start_is_asked(house: Make) -> None:
     made = house(timeout=1)
     made.minion("m1")
-    if made.bench.master.surroundings.presence is None:
-        assert made.run("manage.up", how=True) == {"m1": BY_PING}
+    made.bench.master.presence._connections.clear()
+    made.bench.master.sessions.last_seen.clear()
+    assert made.run("manage.up", how=True) == {"m1": BY_PING}
 
 
 def test_minions_that_are_down_can_be_removed(house: Make) -> None:

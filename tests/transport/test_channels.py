@@ -25,7 +25,7 @@ def context() -> Iterator[Context]:
 
 
 def echo(context: Context, address: str = "tcp://127.0.0.1:0") -> tuple[Device, str]:
-    def handle(body: bytes) -> bytes:
+    def handle(body: bytes, _connection: int) -> bytes:
         if body == b"slow":
             gevent.sleep(0.3)
         return body

@@ -34,7 +34,7 @@ class Bench:
         self.gate = gevent.event.Event()
         self.gate.set()
 
-    def handle(self, body: bytes) -> bytes:
+    def handle(self, body: bytes, _connection: int = -1) -> bytes:
         if body == b"boom":
             raise ValueError(body)
         if body.startswith(b"wait"):
@@ -134,7 +134,7 @@ def test_a_request_that_the_handler_drops_is_counted_and_not_answered(
     context: Context, tmp_path: Path
 ) -> None:
     made = Bench(context, tmp_path)
-    made.device._handle = lambda body: None if body == b"drop" else body
+    made.device._handle = lambda body, _: None if body == b"drop" else body
     dealer = made.peer(zmq.DEALER)
     for body in (b"drop", b"kept"):
         dealer.send_multipart([b"", body])

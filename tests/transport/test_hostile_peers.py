@@ -43,7 +43,7 @@ class Bench:
         self.gate = Event()
         self.gate.set()
 
-    def handle(self, body: bytes) -> bytes:
+    def handle(self, body: bytes, _connection: int) -> bytes:
         if body.startswith(b"wait"):
             self.gate.wait()
         return b"re:" + body
@@ -234,7 +234,7 @@ def test_a_stop_in_the_middle_of_load_answers_what_was_accepted(
     handled: list[bytes] = []
     answered: list[bytes] = []
 
-    def handle(body: bytes) -> bytes:
+    def handle(body: bytes, _connection: int) -> bytes:
         gevent.sleep(0.02)
         handled.append(body)
         return body

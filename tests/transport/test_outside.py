@@ -41,7 +41,7 @@ class Bench:
         self.serving: list[tuple[RepWorker, gevent.Greenlet[..., Any]]] = []
         self.here: list[bytes] = []
 
-    def handle(self, body: bytes) -> bytes:
+    def handle(self, body: bytes, _connection: int = -1) -> bytes:
         if self.outside.reserve():
             answer = self.outside.ask(body)
             if answer is not None:
