@@ -12,7 +12,7 @@ import gevent
 import pytest
 
 from greensalt.master.access.backends import Backend
-from greensalt.master.access.eauth import AT_ONCE_OF_ONE
+from greensalt.master.access.eauth import AT_ONCE, AT_ONCE_OF_ONE
 from tests._bench import Bench
 
 Make = Callable[..., Bench]
@@ -130,14 +130,17 @@ def test_whatever_is_wrong_the_answer_takes_as_long_as_the_slowest(bench: Make) 
 
 
 def test_wrong_passwords_hold_neither_others_nor_their_own_lane(bench: Make) -> None:
-    """The slow answers are fewer than the turns of heavy commands would allow otherwise."""
+    """As many as are tried at once would fill the lane of publishing."""
     made = shared(bench, {"fred": ["test.*"]}, worker_threads=1)
     made.peer("m1")
     made.master.access.eauth._slowest_s = 8.0
-    strangers = [made.peer(f"s{number}", sign_in=False) for number in range(3)]
+    strangers = [made.peer(f"s{number}", sign_in=False) for number in range(AT_ONCE)]
     load = {"cmd": "publish", "tgt": "*", "fun": "test.ping", "arg": [], "user": "x"}
-    waiting = [gevent.spawn(each.clear, {**load, **FRED, "password": "no"}) for each in strangers]
-    while made.master.access.eauth._trying.total() < 3:
+    waiting = [
+        gevent.spawn(each.clear, {**load, **FRED, "username": each.id, "password": "no"})
+        for each in strangers
+    ]
+    while made.master.access.eauth._trying.total() < AT_ONCE:
         gevent.sleep(0.01)
     assert made.publish("*")["load"]["minions"] == ["m1"]
     assert not any(each.ready() for each in waiting)
