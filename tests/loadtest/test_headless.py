@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import signal
 from pathlib import Path
 
 import pytest
 
 from loadtest import _codecs
-from tests._daemons import NEWEST, GreensaltMaster, stock_bin
+from tests._daemons import NEWEST, GreensaltMaster, free_port, stock_bin
 from tests._locust import Locust
 
 SHORT = ("--headless", "-u", "3", "-r", "3", "--pause", "0.05")
@@ -132,6 +133,29 @@ def test_workers_measure_for_one_table(tmp_path: Path) -> None:
     assert len(workers) == 2
 
 
+def test_a_worker_that_was_started_by_itself_measures_for_its_master(tmp_path: Path) -> None:
+    port = str(free_port())
+    at_master = ("--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", port)
+    at_worker = ("--worker", "--master-host", "127.0.0.1", "--master-port", port)
+    options = ("-t", "5s", "--payload", "ping", "--serializer", "msgpack", "--expect-workers", "1")
+    (tmp_path / "worker").mkdir()
+    with (
+        Locust(tmp_path, *SHORT, *at_master, *options) as master,
+        Locust(tmp_path / "worker", *at_worker) as worker,
+    ):
+        master.wait_started()
+        assert master.child.wait(60) == 0, master.child.tail()
+        assert worker.child.wait(20) == 0, worker.child.tail()
+        master.wait_gone()
+    assert set(master.rows()) == {("msgpack", name) for name in names("ping")}
+    for row in master.rows().values():
+        assert row["failures"] == 0
+        assert row["requests"] >= 1
+    workers = [each for each in master.record()["usages"] if "worker" in each["name"]]
+    assert len(workers) == 1
+    assert not worker.record_path.exists()  # what a worker has measured is in its master's record
+
+
 def test_a_return_that_does_not_come_is_a_failure(tmp_path: Path) -> None:
     options = ("--payload", "ping", "--serializer", "msgpack", "--job-timeout", "0.5")
     with Locust(tmp_path, *SHORT, *options) as locust:
@@ -212,20 +236,48 @@ def test_stock_salt_and_greensalt_stand_side_by_side_in_one_run(tmp_path: Path) 
 
 
 def test_a_sign_in_storm_only_signs_in(tmp_path: Path) -> None:
-    options = ("-t", "3s", "--model", "storm", "--serializer", "msgpack")
+    options = ("-t", "3s", "--model", "storm", "--serializer", "msgpack", "orjson")
     with Locust(tmp_path, *SHORT, *options) as locust:
         assert locust.child.wait(60) == 0, locust.child.tail()
-    ((name, row),) = locust.rows().items()
-    assert name == ("msgpack", "sign-in")
-    assert row["requests"] > 20
+    rows = locust.rows()
+    assert set(rows) == {("msgpack", "sign-in"), ("orjson", "sign-in")}
+    assert all(row["failures"] == 0 for row in rows.values())
+    # Each of the three users goes on as soon as it is in: more than one storm of them all.
+    assert min(row["requests"] for row in rows.values()) > 3
+    assert sum(row["requests"] for row in rows.values()) > 20
+
+
+def test_users_of_a_fixed_rate_take_as_many_steps_as_they_were_told(tmp_path: Path) -> None:
+    users, rate, seconds = 3, 2, 8
+    options = ("-t", f"{seconds}s", "--model", "rate", "--rate", str(rate), "--pause", "0")
+    with Locust(tmp_path, *SHORT, *options, "--payload", "ping", "--serializer", "msgpack") as run:
+        run.wait_started()
+        assert run.child.wait(60) == 0, run.child.tail()
+    rows = {name: row for (_, name), row in run.rows().items()}
+    assert set(rows) == names("ping")
+    assert all(row["failures"] == 0 for row in rows.values())
+    steps = ("ping: publish acknowledged", "event on the bus", "sign-in")
+    took = sum(rows[name]["requests"] for name in steps)
+    asked = users * rate * seconds
+    # The first step of each user comes at once. A closed model would take hundreds of steps.
+    assert asked * 2 / 3 <= took <= asked + users
+    # All lanes and steps have their turn: each a third, but for the round that is not over.
+    assert max(rows[name]["requests"] for name in steps) <= took / 3 + users
 
 
 def test_a_ramp_ends_by_itself(tmp_path: Path) -> None:
-    ramp = ("--model", "ramp", "--step-users", "2", "--step-time", "1.5", "-u", "3")
+    ramp = ("--model", "ramp", "--step-users", "1", "--step-time", "2", "-u", "3")
     options = ("--headless", "--pause", "0.05", "--payload", "ping", "--serializer", "msgpack")
     with Locust(tmp_path, *ramp, *options) as locust:
         assert locust.child.wait(60) == 0, locust.child.tail()
-    assert "knee" in locust.record()["knee"]
+    assert set(locust.rows()) == {("msgpack", name) for name in names("ping")}
+    assert all(row["failures"] == 0 for row in locust.rows().values())
+    steps = re.findall(r"(\d) users: (\d+\.\d) jobs/s", locust.child.text())
+    assert [int(users) for users, _ in steps] == [1, 2, 3][: len(steps)]
+    assert all(float(jobs_per_s) > 0 for _, jobs_per_s in steps)
+    # All users were there for a step, or the one before the last step was the knee.
+    knee = locust.record()["knee"]
+    assert "no knee up to 3 users" in knee if len(steps) == 3 else "the knee is at 1 users" in knee
 
 
 @pytest.mark.parametrize(
