@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -23,14 +23,13 @@ import zmq
 from greensalt.errors import ProtocolError, TransportError
 from greensalt.green import Crew, within
 from greensalt.transport.sockets import (
-    Again,
     Context,
     Drain,
+    Outgoing,
     Socket,
     bind_ipc,
     green_socket,
     plain_socket,
-    send,
     shared_context,
 )
 from greensalt.wire import tags
@@ -73,6 +72,7 @@ class EventPublisher:
         self._epull = plain_socket(context, zmq.PULL)
         self._epull.set(zmq.RCVHWM, 0)
         self._epull.set(zmq.MAXMSGSIZE, 4 * max_event_bytes)
+        self._events = Outgoing(self._epub, self._sent, _refused)
         self._listeners: tuple[tuple[Wanted, Take], ...] = ()
         self._drains: list[Drain] = []
         self._crew = Crew("bus")
@@ -92,6 +92,7 @@ class EventPublisher:
             self._crew.spawn_vital("owner", drain.run)
 
     def stop(self) -> None:
+        self._events.flush()
         self._crew.stop()
         for drain in self._drains:
             drain.close()
@@ -140,18 +141,17 @@ class EventPublisher:
         if len(event) > self._max_event_bytes:
             event = tags.pack_event(tag, trim(data, self._max_event_bytes))
         self.sequence += 1
-        try:
-            send(self._epub, [event, STAMP.pack(self.boot_id, self.sequence)])
-        except Again:  # XPUB without NODROP never blocks
-            log.error("the event bus refused %s", tag)
-        if self._drains:
-            self._drains[0].recheck()
+        self._events.add([event, STAMP.pack(self.boot_id, self.sequence)])
         for wanted, take in self._listeners:
             try:
                 if wanted(tag):
                     take(tag, data)
             except Exception:
                 log.exception("a listener of the bus failed on %s", tag)
+
+    def _sent(self) -> None:
+        if self._drains:
+            self._drains[0].recheck()
 
     def _subscribed(self, frames: list[bytes]) -> None:
         """A subscription frame: one byte 1 and the topic."""
@@ -162,6 +162,10 @@ class EventPublisher:
             except ProtocolError as error:
                 self.malformed += 1
                 log.warning("a subscription that can't be answered: %s", error)
+
+
+def _refused(_frames: Sequence[bytes], error: zmq.ZMQError) -> None:
+    log.error("the event bus refused an event: %s", error)  # XPUB without NODROP never blocks
 
 
 def trim(data: dict[str, Any], most_bytes: int) -> dict[str, Any]:

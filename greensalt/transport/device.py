@@ -29,12 +29,12 @@ from greensalt.transport.sockets import (
     Again,
     Context,
     Doorbell,
+    Outgoing,
     Parking,
     bind_tcp,
     plain_socket,
     readable,
     receive_from,
-    send,
     set_server_options,
 )
 
@@ -95,6 +95,8 @@ class Device:
         self.clients.set(zmq.ROUTER_HANDOVER, 1)
         self.clients.set(zmq.RCVHWM, REQUESTS_AHEAD)
         self.clients.set(zmq.SNDHWM, REPLIES_BEHIND)
+        # For a gone peer, and one that reads nothing, a reply is dropped.
+        self._replies = Outgoing(self.clients, self._replied, _cannot_send)
         self.outside = Outside(context, silent_s=silent_s)
         self.workers = self.outside.sock
         self._queue: collections.deque[Request] = collections.deque()
@@ -167,6 +169,7 @@ class Device:
         while (self._queue or self._busy) and time.monotonic() < until:
             gevent.sleep(0.005)
         unanswered = len(self._queue) + self._busy
+        self._replies.flush()
         for bell in self._doorbells:
             bell.close()
         self._crew.stop()
@@ -246,11 +249,8 @@ class Device:
                 if reply is None:
                     self.dropped += 1
                 else:
-                    self._reply(path, reply)
-                # R2: this send may have swallowed an inbound edge.
-                if self._parking.occupied and (
-                    self._resumable() or (self._reads and readable(self.clients))
-                ):
+                    self._replies.add([*path, reply])
+                if self._parking.occupied and self._resumable():
                     self._parking.wake()
             idle.append(parking)
             parking.park()
@@ -262,8 +262,11 @@ class Device:
             and self._bytes <= self._queue_bytes_most // 2
         )
 
-    def _reply(self, path: Sequence[bytes], body: bytes) -> None:
-        try:
-            send(self.clients, [*path, body])
-        except zmq.ZMQError as error:  # for a gone peer, and one that reads nothing, it is dropped
-            log.error("a reply could not be sent: %s", error)
+    def _replied(self) -> None:
+        """R2: the sends may have swallowed an inbound edge."""
+        if self._parking.occupied and self._reads and readable(self.clients):
+            self._parking.wake()
+
+
+def _cannot_send(_frames: Sequence[bytes], error: zmq.ZMQError) -> None:
+    log.error("a reply could not be sent: %s", error)

@@ -56,6 +56,7 @@ BATCH_S = 0.002
 
 Context: TypeAlias = zmq.Context[Any]  # always made by new_context: a green one
 Socket: TypeAlias = zmq.Socket[bytes]
+Refused: TypeAlias = Callable[[Sequence[bytes], zmq.ZMQError], object]
 
 
 def new_context(io_threads: int = 1, max_sockets: int | None = None) -> Context:
@@ -191,6 +192,39 @@ def events(sock: Socket) -> int:
     """POLLIN and POLLOUT as they stand; asking clears the doorbell."""
     ready: int = sock.get(EVENTS)  # type: ignore[assignment]  # stubs: any option, any type
     return ready
+
+
+class Outgoing:
+    """Messages that leave on a socket together, at the end of this turn of the hub.
+
+    Each send may wake libzmq's own thread, which costs as much as all else of a reply; sent one
+    right after the other, they wake it once. `sent()` is called after each lot: a send may have
+    swallowed an inbound edge (R2).
+    """
+
+    def __init__(self, sock: Socket, sent: Callable[[], object], refused: Refused) -> None:
+        self._sock = sock
+        self._sent = sent
+        self._refused = refused
+        self._waiting: list[Sequence[bytes]] = []
+        self._loop = gevent.get_hub().loop
+
+    def add(self, frames: Sequence[bytes]) -> None:
+        """Send soon."""
+        if not self._waiting:
+            self._loop.run_callback(self.flush)
+        self._waiting.append(frames)
+
+    def flush(self) -> None:
+        """Send what waits now."""
+        waiting, self._waiting = self._waiting, []
+        for frames in waiting:
+            try:
+                send(self._sock, frames)
+            except zmq.ZMQError as error:
+                self._refused(frames, error)
+        if waiting:
+            self._sent()
 
 
 class Doorbell:
