@@ -10,7 +10,7 @@ RUNTIME := $(VENV)/.greensalt-runtime
 DEV := $(VENV)/.greensalt-dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help venv demo test stock-venvs browser check bench loadtest serializers clean
+.PHONY: help venv demo test stock-venvs browser check bench performance loadtest serializers clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,20 @@ check: $(DEV)  ## format, lint, types, import layers
 
 bench: $(DEV) stock-venvs  ## the figures of the README, measured on this machine
 	$(BIN)/python -m tools.bench
+
+PERFORMANCE := docs/performance
+performance: $(DEV) stock-venvs  ## docs/performance.md anew, from all benchmarks on this machine
+	mkdir -p $(PERFORMANCE)
+	$(BIN)/python -m tools.bench --out $(PERFORMANCE)/basics.json
+	$(BIN)/python -m tools.bench.limit --out $(PERFORMANCE)/limit.json
+	$(BIN)/python -m tools.bench.steps --out $(PERFORMANCE)/steps.json
+	$(BIN)/python -m tools.bench.bus --out $(PERFORMANCE)/bus.json
+	$(BIN)/python -m tools.bench.workers --out $(PERFORMANCE)/workers.json
+	$(BIN)/python -m tools.bench.files --out $(PERFORMANCE)/files.json
+	$(BIN)/python -m tools.bench.scale --out $(PERFORMANCE)/scale.json
+	$(BIN)/python -m tools.bench.scale --minions 9500 --links 300 --jobs 3 --only greensalt \
+	    --out $(PERFORMANCE)/many.json
+	$(BIN)/python -m tools.bench.page
 
 loadtest: $(DEV)  ## locust's web UI on http://127.0.0.1:8089, with a master and a fleet of its own
 	$(BIN)/locust -f loadtest/ --web-host 127.0.0.1

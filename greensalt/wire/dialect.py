@@ -78,9 +78,21 @@ def unpack(data: bytes) -> Any:
     Byte strings that are valid UTF-8 become str, keys too; the others stay bytes. Raises
     MalformedMessage for everything that is not exactly one object of bounded depth.
     """
+    return to_text(unpack_raw(data))
+
+
+def unpack_raw(data: bytes) -> Any:
+    """As `unpack`, with all text as byte strings; for whoever reads a field or two of it."""
     try:
         _check_lengths(data)
-        raw = msgpack.unpackb(data, raw=True, strict_map_key=False, ext_hook=read_extension)
+        return msgpack.unpackb(data, raw=True, strict_map_key=False, ext_hook=read_extension)
+    except _BROKEN as error:
+        raise MalformedMessage(f"not a message: {error}") from error
+
+
+def to_text(raw: Any) -> Any:
+    """What `unpack` makes of an object of `unpack_raw`."""
+    try:
         return _to_text(raw, MAX_DEPTH)
     except _BROKEN as error:
         raise MalformedMessage(f"not a message: {error}") from error

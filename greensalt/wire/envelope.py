@@ -10,7 +10,7 @@ import re
 from typing import Any, Final, NamedTuple
 
 from greensalt.errors import MalformedMessage, VersionTooOld
-from greensalt.wire.dialect import pack, unpack
+from greensalt.wire.dialect import pack, to_text, unpack, unpack_raw
 from greensalt.wire.ids import check_minion_id
 
 PROTOCOL_VERSION: Final = 3
@@ -85,29 +85,50 @@ class RefusedReply(NamedTuple):
 
 def parse_request(body: bytes) -> ClearRequest | PackedRequest | EncryptedRequest:
     """Read one request; raises MalformedMessage, VersionTooOld or InvalidMinionId."""
-    envelope = _dict(unpack(body), "request")
+    raw = unpack_raw(body)
+    if type(raw) is dict and raw.get(b"enc") == b"aes":
+        return _encrypted(raw)
+    envelope = _dict(to_text(raw), "request")
     enc = envelope.get("enc")
     load = envelope.get("load")
     version = envelope.get("version", 0)
-    if enc not in ("clear", "aes") or load is None:
+    if enc != "clear" or load is None:
         raise MalformedMessage("request has no proper enc and load")
     if type(version) is not int or version < PROTOCOL_VERSION:
         raise VersionTooOld(version)
-    if enc == "clear" and "serializer" in envelope:
+    if "serializer" in envelope:
         return PackedRequest(
             as_text(envelope["serializer"], "serializer of a request"),
             as_bytes(load, "load of a packed request"),
             version,
         )
-    if enc == "clear":
-        return ClearRequest(_dict(load, "load of a clear request"), version)
+    return ClearRequest(_dict(load, "load of a clear request"), version)
+
+
+def _encrypted(envelope: dict[Any, Any]) -> EncryptedRequest:
+    """Read the envelope of an encrypted request, whose keys and text are bytes still."""
+    load, version = envelope.get(b"load"), _text(envelope.get(b"version", 0))
+    if load is None:
+        raise MalformedMessage("request has no proper enc and load")
+    if type(version) is not int or version < PROTOCOL_VERSION:
+        raise VersionTooOld(version)
     return EncryptedRequest(
-        id=check_minion_id(envelope.get("id")),
-        packet=as_bytes(load, "load of an encrypted request"),
-        enc_algo=as_text(envelope.get("enc_algo", DEFAULT_ENC_ALGO), "enc_algo"),
-        sig_algo=as_text(envelope.get("sig_algo", DEFAULT_SIG_ALGO), "sig_algo"),
-        version=version,
+        check_minion_id(_text(envelope.get(b"id"))),
+        as_bytes(load, "load of an encrypted request"),
+        as_text(_text(envelope.get(b"enc_algo", DEFAULT_ENC_ALGO)), "enc_algo"),
+        as_text(_text(envelope.get(b"sig_algo", DEFAULT_SIG_ALGO)), "sig_algo"),
+        version,
     )
+
+
+def _text(value: object) -> object:
+    """Text, if these are the bytes of some."""
+    if type(value) is bytes:
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            pass
+    return value
 
 
 def clear_request(load: dict[str, Any]) -> bytes:

@@ -6,6 +6,7 @@ Spec 9.1. Everything here is arithmetic on text; whoever opens a file resolves s
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +14,8 @@ from greensalt.errors import InvalidMinionId, UnsafePath, UnsupportedAlgorithm
 
 MAX_ID_BYTES: Final = 253
 """The length of a full domain name; leaves room for a suffix in a file name of 255 bytes."""
+
+KNOWN_IDS: Final = 20_000
 
 HASH_TYPES: Final = frozenset({"md5", "sha1", "sha224", "sha256", "sha384", "sha512"})
 
@@ -30,6 +33,11 @@ def check_minion_id(value: object) -> str:
     """
     if not isinstance(value, str):
         raise InvalidMinionId(f"minion id is not text but {type(value).__name__}")
+    return _checked(value)
+
+
+@lru_cache(maxsize=KNOWN_IDS)  # several times in each request; what is refused is not kept
+def _checked(value: str) -> str:
     if not value:
         raise InvalidMinionId("minion id is empty")
     # Printable first: later messages quote the id, and encoding a lone surrogate would raise.

@@ -39,13 +39,13 @@ def machine_line(machine: Mapping[str, Any]) -> str:
 def table(figures: Mapping[str, Figures]) -> str:
     """A Markdown table: a row per figure, a column per kind, and the ratio when there are two."""
     kinds = list(figures)
-    both = {"greensalt", "stock"} <= set(kinds)
-    head = ["figure", *kinds, *(["ratio"] if both else [])]
+    other = next((kind for kind in ("stock", "limit") if kind in kinds), None)
+    head = ["figure", *kinds, *(["ratio"] if other else [])]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for name in dict.fromkeys(name for each in figures.values() for name in each):
         row = [_figure(figures[kind].get(name)) for kind in kinds]
-        if both:
-            row.append(_ratio(figures["greensalt"].get(name), figures["stock"].get(name)))
+        if other:
+            row.append(_ratio(figures["greensalt"].get(name), figures[other].get(name)))
         lines.append(f"| {name} | {' | '.join(row)} |")
     return "\n".join(lines) + "\n"
 
