@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests._daemons import (
+    BIN,
     NEWEST,
     STOCK_VERSIONS,
     GreensaltMaster,
@@ -101,6 +102,24 @@ def test_stocks_runner_client_takes_a_password(master: GreensaltMaster) -> None:
     assert begun["jid"] in found
     assert "Auth" in str(runner(master, "manage.up", **proof))
     assert "Auth" in str(runner(master, "jobs.list_jobs", **{**proof, "password": "wrong"}))
+
+
+def test_stocks_run_command_takes_a_password_and_a_token(master: GreensaltMaster) -> None:
+    """It reads results from a bus of stock Salt's own kind, so that it can't show any."""
+
+    def begin(*words: str) -> str:
+        command = (stock_bin(NEWEST) / "salt-run", "-c", master.dir, "--async")
+        return run(*command, *words).stderr.partition("under tag salt/run/")[2][:20]
+
+    def asker(jid: str) -> Any:
+        done = run(BIN / "greensalt", "run", "-c", master.dir, "jobs.list_job", jid, "--out=json")
+        return json.loads(done.stdout)["User"]
+
+    assert asker(begin(*FRED, "jobs.list_jobs")) == "fred"
+    assert not begin(*FRED, "manage.up")
+    assert begin(*FRED, "-T", "jobs.list_jobs")
+    # From now on it has a token, and root shows the master's key in its place, without a name.
+    assert asker(begin("-a", "sharedsecret", "jobs.list_jobs")) == "root"
 
 
 @pytest.mark.parametrize("version", STOCK_VERSIONS)

@@ -63,6 +63,21 @@ def test_at_the_top_of_a_request_a_password_counts_as_well(bench: Make) -> None:
     assert made.publish("*", **FRED)["load"]["minions"] == ["m1"]
 
 
+def test_a_key_without_a_name_is_its_owner_s(bench: Make) -> None:
+    made = bench(auto_accept=True, publisher_acl={"nobody": ["test.*"]})
+    made.peer("m1")
+    keys = {user: made.user_key(user) for user in ("root", "nobody")}
+    for user, key in keys.items():
+        load = made.anybody().clear({"cmd": "publish", "tgt": "*", "fun": "test.ping", "key": key})
+        job = made.master.store.job(load["load"]["jid"])
+        assert job is not None
+        assert job.user == user
+    runner = {"cmd": "runner", "fun": "test.arg"}
+    assert "jid" in made.anybody().clear({**runner, "key": keys["root"]})
+    for refused in (keys["nobody"], "x" * 42, ""):
+        assert "error" in made.anybody().clear({**runner, "key": refused})
+
+
 def test_no_password_and_no_token_is_kept_anywhere(bench: Make) -> None:
     """CVE-2021-25284."""
     made = shared(bench, {"fred": ["test.*"]})

@@ -73,6 +73,8 @@ class Access:
         caller = self._caller(load.get("user", ""), shown)
         if caller.eauth:
             load.update(user=caller.name, eauth=caller.eauth)
+        elif not load.get("user"):
+            load["user"] = caller.name
         return caller
 
     def admit(self, load: Mapping[str, Any]) -> None:

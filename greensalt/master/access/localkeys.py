@@ -49,21 +49,34 @@ class LocalKeys:
         return user in self._master_users
 
     def authenticate(self, user: Any, key: Any) -> str:
-        """The user whom `key` proves; raises AuthenticationError."""
+        """The user whom `key` proves; raises AuthenticationError.
+
+        Without a `user` it is the one whose key it is: stock's `salt-run` names none once it has
+        a token and can read the master's key.
+        """
         if not isinstance(user, str) or not isinstance(key, str) or not key:
             raise AuthenticationError('Authentication failure of type "user": no key was given.')
-        if self.is_masters(user) or user.startswith(SUDO):
-            candidates = [self._keys.get(name, "") for name in self._master_users]
+        name = user or self._owner(key)
+        if self.is_masters(name) or name.startswith(SUDO):
+            candidates = [self._keys.get(each, "") for each in self._master_users]
         else:
-            candidates = [self._keys.get(user, "")]
+            candidates = [self._keys.get(name, "")]
         # All are compared, so that the time does not tell which one was nearly right.
         matches = [hmac.compare_digest(key.encode(), known.encode()) for known in candidates]
         if not any(match and known for match, known in zip(matches, candidates, strict=True)):
-            log.warning('authentication failure of type "user" for %.100r', user)
+            log.warning('authentication failure of type "user" for %.100r', name)
             raise AuthenticationError(
-                f'Authentication failure of type "user" occurred for user {user}.'
+                f'Authentication failure of type "user" occurred for user {name}.'
             )
-        return user
+        return name
+
+    def _owner(self, key: str) -> str:
+        """Whose key this is, "" for nobody's."""
+        owner = ""
+        for user, known in self._keys.items():
+            if hmac.compare_digest(key.encode(), known.encode()):
+                owner = user
+        return owner
 
     def is_one(self, key: str) -> bool:
         """Whether this is some local user's key."""
