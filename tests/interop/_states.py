@@ -1,6 +1,7 @@
 """A tree of states for real minions, and what they made of it, in a form that can be compared.
 
-A minion writes below its grain `where`. The tree wants the pillar of `PILLAR`, and the value
+All states of the top file succeed; `broken` has them and some that fail on purpose. A minion writes
+below its grain `where`. The tree wants the pillar of `PILLAR`, and the value
 `SHARED` in the mine of the minion `giver`.
 """
 
@@ -85,6 +86,20 @@ after:
   file.managed:
     - name: {{ where }}/after
     - contents: after
+""",
+    "web/map.jinja": "{% set names = ['a', 'b', 'grün'] %}\n",
+    "web/extra.sls": """\
+linked:
+  file.symlink:
+    - name: {{ grains['where'] }}/link
+    - target: etc/site.conf
+    - makedirs: True
+    - require_in:
+      - file: conf
+""",
+    "broken.sls": """\
+include:
+  - web
 
 broken:
   test.fail_without_changes:
@@ -92,7 +107,7 @@ broken:
 
 rescued:
   file.managed:
-    - name: {{ where }}/rescued
+    - name: {{ grains['where'] }}/rescued
     - contents: rescued
     - onfail:
       - test: broken
@@ -104,18 +119,8 @@ never:
 
 missing:
   file.managed:
-    - name: {{ where }}/missing
+    - name: {{ grains['where'] }}/missing
     - source: salt://web/files/not-there
-""",
-    "web/map.jinja": "{% set names = ['a', 'b', 'grün'] %}\n",
-    "web/extra.sls": """\
-linked:
-  file.symlink:
-    - name: {{ grains['where'] }}/link
-    - target: etc/site.conf
-    - makedirs: True
-    - require_in:
-      - file: conf
 """,
     "web/files/site.conf.j2": "{% import_yaml 'web/files/data.yaml' as data %}"
     "{{ answer }} {{ names | join(',') }} {{ data.port }} {{ saltenv }}\n",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +41,7 @@ from tests.interop._states import (
 )
 
 STATES_S = 90
+FAILURES = {"broken": False, "never": False, "missing": False}
 
 
 @dataclass
@@ -69,10 +72,7 @@ class Site:
 
 @pytest.fixture(scope="module", name="sites")
 def _sites() -> Iterator[dict[str, Site]]:
-    """A greensalt master with a minion of each release, a stock master with one of the newest.
-
-    Both have one more, which gives to the mine.
-    """
+    """A greensalt master and a stock one, each with a minion of each release and one that gives."""
     with short_dir() as root, ExitStack() as stack:
         srv = write_states(root)
         options = {
@@ -86,8 +86,8 @@ def _sites() -> Iterator[dict[str, Site]]:
         green = Site(stack.enter_context(GreensaltMaster(root, "g", **options)), srv)
         stock = Site(stack.enter_context(StockMaster(root, "s", **options)), srv)
         minions: list[StockMinion] = []
-        for site, versions in ((green, STOCK_VERSIONS), (stock, (NEWEST,))):
-            for version in versions:
+        for site in (green, stock):
+            for version in STOCK_VERSIONS:
                 name = f"{site.master.name}-{version}"
                 where = str(root / name / "made")
                 minion = StockMinion(
@@ -178,38 +178,56 @@ def test_a_minion_pushes_a_file(green: Site, version: str) -> None:
     assert sha256(kept) == sha256(source)
 
 
+def both(sites: dict[str, Site], ask: Callable[[Site, str], Any]) -> dict[tuple[str, str], Any]:
+    """What minions of all releases say, asked at once: by kind of master and release."""
+    keys = [(name, version) for name in sites for version in STOCK_VERSIONS]
+    with ThreadPoolExecutor(len(keys)) as pool:
+        answers = pool.map(lambda key: ask(sites[key[0]], key[1]), keys)
+        return dict(zip(keys, answers, strict=True))
+
+
 def test_a_trial_run_says_the_same_as_under_a_stock_master(sites: dict[str, Site]) -> None:
-    results = {
-        name: outcome(site.call(NEWEST, "state.apply", "test=True"), site.where(NEWEST))
-        for name, site in sites.items()
-    }
-    assert results["green"] == results["stock"]
-    assert [result["result"] for result in results["green"]].count(None) > 5
-    assert not made(sites["green"].where(NEWEST))
+    """The run itself syncs the module that the states need."""
+    trials = both(sites, lambda site, version: site.call(version, "state.apply", "test=True"))
+    for version in STOCK_VERSIONS:
+        ours = outcome(trials["green", version], sites["green"].where(version))
+        assert ours == outcome(trials["stock", version], sites["stock"].where(version))
+        results = [result["result"] for result in ours]
+        assert results.count(None) > 5
+        assert False not in results
+        assert not made(sites["green"].where(version))
 
 
 def test_states_come_out_as_under_a_stock_master(sites: dict[str, Site]) -> None:
-    """The run itself syncs the module that the states need."""
     green, stock = sites["green"], sites["stock"]
-    results = {}
-    for name, site in sites.items():
-        states = site.ask(NEWEST, "state.apply")
-        assert isinstance(states, dict), states
-        results[name] = outcome(states, site.where(NEWEST))
-    assert results["green"] == results["stock"]
-    assert made(green.where(NEWEST)) == made(stock.where(NEWEST))
-    assert [result["result"] for result in results["green"]].count(False) == 3
+    runs = both(sites, lambda site, version: site.ask(version, "state.apply"))
+    files = made(stock.where(NEWEST))
+    for version in STOCK_VERSIONS:
+        ours = outcome(runs["green", version], green.where(version))
+        assert ours == outcome(runs["stock", version], stock.where(version))
+        assert len(ours) == 11
+        assert all(result["result"] is True for result in ours)
+        assert made(green.where(version)) == made(stock.where(version)) == files
     conf = green.where(NEWEST) / "etc/site.conf"
     assert conf.read_text() == "42 a,b,grün 8080 base\n"
     assert (conf.parents[1] / "message").read_text() == "Größe: 42\nkernel: Linux\n"
     assert json.loads((conf.parents[1] / "shared").read_text()) == {"giver": SHARED}
 
 
-@pytest.mark.parametrize("older", [version for version in STOCK_VERSIONS if version != NEWEST])
-def test_states_make_the_same_files_on_older_minions(sites: dict[str, Site], older: str) -> None:
-    green = sites["green"]
-    assert isinstance(green.ask(older, "state.apply"), dict)
-    assert made(green.where(older)) == made(sites["stock"].where(NEWEST))
+def test_states_that_fail_do_so_as_under_a_stock_master(sites: dict[str, Site]) -> None:
+    def apply(site: Site, version: str) -> Any:
+        shutil.rmtree(site.where(version))
+        return site.ask(version, "state.apply", "broken")
+
+    runs = both(sites, apply)
+    for version in STOCK_VERSIONS:
+        green, stock = (site.where(version) for site in (sites["green"], sites["stock"]))
+        ours = outcome(runs["green", version], green)
+        assert ours == outcome(runs["stock", version], stock)
+        failed = {result["__id__"]: result["result"] for result in ours if not result["result"]}
+        assert failed == FAILURES
+        assert made(green) == made(stock)
+        assert (green / "rescued").read_text() == "rescued\n"
 
 
 def test_a_second_run_changes_nothing(green: Site, version: str) -> None:
