@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from types import GeneratorType, ModuleType
 from typing import Any, Final, Protocol
 
+from greensalt.functions.names import inside
 from greensalt.functions.threads import Home
 
 CONTEXT: Final = "context"
@@ -57,7 +58,7 @@ class LoadedFunction:
     def call(self, context: Surroundings, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Call the function where it belongs: in this greenlet or in a native thread."""
         where = context.home.run if self.green else context.home.aside
-        return where(self._call, context, args, kwargs)
+        return where(inside, context, self._call, context, args, kwargs)
 
     def _call(self, context: Surroundings, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         extra = {CONTEXT: context} if self.wants_context else {}

@@ -24,6 +24,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from greensalt.functions.function import LoadedFunction, public_functions
+from greensalt.functions.names import names as salt_names
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +66,8 @@ class _Source:
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
+        if self.package == MODULES:
+            vars(module).update(salt_names())
         sys.modules[name] = module
         try:
             spec.loader.exec_module(module)

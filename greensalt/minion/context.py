@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from greensalt.errors import CommandExecutionError, SaltInvocationError
+from greensalt.functions.names import inside
 from greensalt.functions.threads import Home
 
 if TYPE_CHECKING:
@@ -129,7 +130,8 @@ class Context:
     def find(self, fun: str) -> LoadedFunction | None:
         """Look an execution function up by its full name; None if there is none."""
         # A module that is not imported yet may do anything when it is.
-        return self.loader.known(fun) or self.home.aside(self.loader.function, fun)
+        known = self.loader.known(fun)
+        return known or self.home.aside(inside, self, self.loader.function, fun)
 
     def call(self, fun: str, /, *args: Any, **kwargs: Any) -> Any:
         """Call another execution function by its name, as part of this job."""

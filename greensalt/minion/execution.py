@@ -22,6 +22,7 @@ from greensalt.functions.arguments import condition
 from greensalt.functions.docs import docs_of
 from greensalt.functions.function import LoadedFunction
 from greensalt.functions.loader import Loader
+from greensalt.functions.names import inside
 from greensalt.functions.results import sendable
 from greensalt.minion.context import Context
 
@@ -98,7 +99,8 @@ def _execute_one(
     try:
         ret = function.call(context, args, kwargs)
         retcode = _retcode(context.retcode, ret)
-        return Outcome(sendable(ret), retcode, retcode == EX_OK, function.outputter)
+        sent = inside(context, sendable, ret)  # it may hold `__grains__` and the like
+        return Outcome(sent, retcode, retcode == EX_OK, function.outputter)
     except ANYTHING as error:
         return _failure(_explain(function, error))
 

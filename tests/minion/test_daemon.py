@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from tests._peer import key
 
 Make = Callable[..., Bench]
 Join = Callable[..., Minion]
+ONE_SHELL = {"python_shell": True, "__kwarg__": True}
 
 
 @pytest.fixture
@@ -111,14 +111,38 @@ def test_the_master_knows_the_grains_of_a_minion_that_has_started(bench: Make, j
     assert minion.grains["role"] == "db"
 
 
-def test_jobs_run_side_by_side(bench: Make, join: Join) -> None:
+def test_jobs_run_side_by_side(bench: Make, join: Join, tmp_path: Path) -> None:
     master = bench(auto_accept=True)
     join(master)
-    began = time.monotonic()
-    jids = [master.job("m1", "test.sleep", arg=[0.5]) for _ in range(10)]
+    gate = tmp_path / "gate"
+    wait = f"touch {tmp_path}/$$.up; until [ -e {gate} ]; do sleep 0.05; done"
+    jids = [master.job("m1", "cmd.run", arg=[wait, ONE_SHELL]) for _ in range(10)]
+    master.until(lambda: len(list(tmp_path.glob("*.up"))) == 10)
+    gate.touch()
     for jid in jids:
         returns_of(master, jid, 1)
-    assert time.monotonic() - began < 4
+
+
+def test_modules_written_for_salt_find_their_names(bench: Make, join: Join, tmp_path: Path) -> None:
+    (tmp_path / "old.py").write_text(
+        "def tell(word):\n"
+        "    __context__['word'] = word\n"
+        "    said = __salt__['cmd.run'](f'echo {word} of $0', python_shell=True)\n"
+        "    __salt__['event.send']('old/told', {'word': word})\n"
+        "    return [said.split()[0], __context__['word'], __grains__['id'], __opts__['id']]\n"
+    )
+    master = bench(auto_accept=True)
+    for minion_id in ("m1", "m2"):
+        join(master, minion_id, module_dirs=[str(tmp_path)])
+    listener = master.listen("old/told")
+    words = [f"w{number}" for number in range(8)]
+    jids = {word: master.job("*", "old.tell", arg=[word]) for word in words}
+    for word, jid in jids.items():
+        rows = returns_of(master, jid, 2)
+        assert {row["id"]: row["return"] for row in rows} == {
+            minion_id: [word, word, minion_id, minion_id] for minion_id in ("m1", "m2")
+        }
+    assert all(listener.next(30) for _ in range(16))
 
 
 def test_find_job_sees_a_running_job_and_kill_job_ends_it(bench: Make, join: Join) -> None:
