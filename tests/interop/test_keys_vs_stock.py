@@ -11,7 +11,7 @@ import yaml
 
 from greensalt.crypto.keypair import PrivateKey, PublicKey
 from greensalt.store.keys import KeyStore, MinionKeys, State
-from tests._daemons import BIN, STOCK_VERSIONS, run, stock_bin
+from tests._daemons import BIN, NEWEST, STOCK_VERSIONS, run, stock_bin
 
 OURS = (BIN / "greensalt", "key")
 MEMBER, STRANGER = (PrivateKey.generate(2048).public.pem for _ in range(2))
@@ -93,6 +93,33 @@ def test_stock_salt_reads_what_we_did_to_the_keys(pki: Pki) -> None:
         "minions_rejected": ["db1"],
         "minions_denied": ["web1"],
     }
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("-l", "bogus"),
+        ("-L", "--out=yaml"),
+        ("-y", "-a", "new*"),
+        ("-y", "-A"),
+        ("-y", "-a", "nosuch"),
+        ("-y", "-a", "bad1", "--include-rejected"),
+        ("-y", "-r", "new1"),
+        ("-y", "-D"),
+        ("-a",),
+    ],
+    ids=" ".join,
+)
+def test_both_commands_say_and_do_the_same(tmp_path: Path, words: tuple[str, ...]) -> None:
+    seen = []
+    for name in ("ours", "theirs"):
+        (tmp_path / name).mkdir()
+        pki = Pki(tmp_path / name, NEWEST)
+        pki.fill()
+        command = OURS if name == "ours" else pki.stock
+        done = run(*command, "-c", pki.dir, "--no-color", *words)
+        seen.append((done.stdout.rstrip(), done.returncode, pki.store.list()))
+    assert seen[0] == seen[1]
 
 
 @pytest.mark.parametrize("pki", [BODY_FINGERPRINTS], indirect=True)

@@ -117,6 +117,12 @@ def test_jobs_of_runners_have_the_same_fields(
         ("cmd.run", "exit 3"),
         ("--retcode-passthrough", "cmd.run", "exit 3"),
         ("--retcode-passthrough", "test.retcode", "7"),
+        ("test.ping", "--out=raw"),
+        ("test.exception", "boom"),
+        ("nosuch.fun", "--out=json"),
+        ("grains.item", "id", "kernel"),
+        ("test.outputter", "{a: [1, {b: c}]}"),
+        ("--nosuch",),
     ],
     ids=" ".join,
 )
