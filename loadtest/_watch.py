@@ -120,7 +120,9 @@ def _zmq_events(path: str) -> Iterator[bytes]:
         for prefix in ("salt/job/", EVENTS):
             sock.set(zmq.SUBSCRIBE, prefix.encode())
         while True:
-            yield sock.recv_multipart()[0]
+            frames = sock.recv_multipart()
+            if len(frames) > 1:  # one frame is the weight of an event
+                yield frames[0]
     finally:
         sock.close(0)
 

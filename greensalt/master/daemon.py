@@ -190,7 +190,11 @@ class Master:
     def _open_bus(self) -> None:
         sock_dir = self.config.sock_dir
         self.bus = EventPublisher(self.context, max_event_bytes=self.config.max_event_size)
-        self.bus.bind(addresses.master_event_pub(sock_dir), addresses.master_event_pull(sock_dir))
+        self.bus.bind(
+            addresses.master_event_pub(sock_dir),
+            addresses.master_event_pull(sock_dir),
+            addresses.master_event_past(sock_dir),
+        )
         self.bus.start()
         self._watch(self.bus.failed)
         self._on_close("bus", self.bus.stop)

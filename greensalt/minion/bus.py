@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 Handler = Callable[[dict[str, Any]], object]
 
 ORDERS_WAITING_MOST = 1000
+SUBSCRIBER_HWM = 2000  # a machine may have many minions
 
 
 class MinionBus:
@@ -32,7 +33,7 @@ class MinionBus:
     def __init__(self, context: Context, orders: Mapping[str, Handler]) -> None:
         self._orders = orders
         self._queue: Queue[tuple[str, dict[str, Any], Handler]] = Queue(ORDERS_WAITING_MOST)
-        self.publisher = EventPublisher(context, intercept=self._intercept)
+        self.publisher = EventPublisher(context, intercept=self._intercept, hwm=SUBSCRIBER_HWM)
         self._crew = Crew("minion bus")
         self.failed_orders = 0
 

@@ -33,6 +33,11 @@ def master_event_pull(sock_dir: str | Path) -> str:
     return ipc(sock_dir, "master_event_pull.ipc")
 
 
+def master_event_past(sock_dir: str | Path) -> str:
+    """Where those ask who missed events."""
+    return ipc(sock_dir, "master_event_past.ipc")
+
+
 def publish_pull(sock_dir: str | Path, serializer: str = "") -> str:
     """Of the Publisher; each serializer besides msgpack has one of its own."""
     return ipc(sock_dir, f"publish_pull_{serializer}.ipc" if serializer else "publish_pull.ipc")

@@ -2,9 +2,14 @@
 
 A bus message has two frames: the event (tag, blank line, msgpack: docs/protocol.md 7.1) and a
 stamp: 8 bytes boot id, 8 bytes sequence number, big-endian. A client that receives everything sees
-from the stamp what it missed. `epub` is an XPUB, which is a PUB that shows its subscriptions: one
-to `greensalt/sync/...` is answered with an event of that tag, so a client knows that it and all
-its earlier subscriptions are live (docs/protocol.md 12).
+from the stamp what it missed, and can ask for it (`transport/past.py`). `epub` is an XPUB, which is
+a PUB that shows its subscriptions: one to `greensalt/sync/...` is answered with an event of that
+tag, so a client knows that it and all its earlier subscriptions are live (docs/protocol.md 12).
+
+libzmq bounds what a subscriber that does not read costs by a number of messages only. So a large
+event has weight: for each 4 KiB of it a message of one frame, its bare tag, goes out before it, to
+the same subscribers. A full pipe refuses all that follows until half of it has been read, so a
+subscriber that reads nothing has no more queued than SUBSCRIBER_HWM times 4 KiB, and an event.
 """
 
 from __future__ import annotations
@@ -12,6 +17,7 @@ from __future__ import annotations
 import logging
 import os
 import struct
+from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -22,6 +28,7 @@ import zmq
 
 from greensalt.errors import ProtocolError, TransportError
 from greensalt.green import Crew, within
+from greensalt.transport.past import Fetched, Past, Recent, Span, fetch
 from greensalt.transport.sockets import (
     Context,
     Drain,
@@ -34,6 +41,7 @@ from greensalt.transport.sockets import (
 )
 from greensalt.wire import tags
 from greensalt.wire.dialect import pack_bin
+from greensalt.wire.peek import EventPeek
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +50,9 @@ Take = Callable[[str, dict[str, Any]], object]
 
 STAMP = struct.Struct(">8sQ")
 SUBSCRIBER_HWM = 20_000  # events kept for a subscriber that does not read; then it loses some
+WEIGHT_BYTES = 4096  # a larger event counts as several
+KEEP_BYTES = 32 << 20  # of past events, at most SUBSCRIBER_HWM of them
+GAPS_MOST = 1000
 
 
 class EventPublisher:
@@ -58,8 +69,10 @@ class EventPublisher:
         *,
         max_event_bytes: int = 1 << 20,
         hwm: int = SUBSCRIBER_HWM,
+        keep_bytes: int = KEEP_BYTES,
         intercept: Callable[[str, dict[str, Any]], bool] | None = None,
     ) -> None:
+        self._context = context
         self._intercept = intercept
         self.boot_id = os.urandom(8)
         self.sequence = 0
@@ -76,13 +89,20 @@ class EventPublisher:
         self._listeners: tuple[tuple[Wanted, Take], ...] = ()
         self._drains: list[Drain] = []
         self._crew = Crew("bus")
+        self._peek = EventPeek()
+        self._recent = Recent(hwm, keep_bytes)
+        self._past: Past | None = None
 
     @property
     def failed(self) -> Any:
         """Set to the reason when the bus can't go on."""
         return self._crew.failed
 
-    def bind(self, epub: str, epull: str) -> None:
+    def bind(self, epub: str, epull: str, past: str | None = None) -> None:
+        """Open the sockets; without `past` nobody can ask for past events."""
+        if past is not None:
+            self._past = Past(self._context, self.boot_id, self._recent)
+            self._past.bind(past)
         bind_ipc(self._epub, epub, 0o660)
         bind_ipc(self._epull, epull, 0o600)
 
@@ -90,12 +110,16 @@ class EventPublisher:
         self._drains = [Drain(self._epub, self._subscribed), Drain(self._epull, self._take)]
         for drain in self._drains:
             self._crew.spawn_vital("owner", drain.run)
+        if self._past is not None:
+            self._past.start(self._crew)
 
     def stop(self) -> None:
         self._events.flush()
         self._crew.stop()
         for drain in self._drains:
             drain.close()
+        if self._past is not None:
+            self._past.close()
 
     def listen(self, wanted: Wanted, take: Take) -> Callable[[], None]:
         """Call `take(tag, data)` for every event whose tag is `wanted`; returns the way to stop.
@@ -122,29 +146,52 @@ class EventPublisher:
         self._send(tags.pack_event(tag, data), tag, data)
 
     def _take(self, frames: list[bytes]) -> None:
-        """An event from somebody else on this host."""
+        """An event from somebody else on this host; its data are only built where it must be."""
+        if len(frames) != 1:
+            self.malformed += 1
+            return
+        event = frames[0]
         try:
-            tag, data = tags.unpack_event(frames[0])
+            tag, body = tags.split_event(event)
+            if (
+                self._intercept is None
+                and len(event) <= self._max_event_bytes
+                and self._peek.is_stamped(body)
+            ):
+                self._put_out(event, tag)
+                if self._listeners:
+                    self._tell(tag, None, event)
+                return
+            tag, data = tags.unpack_event(event)
         except ProtocolError as error:
             self.malformed += 1
             log.warning("an event that can't be read was dropped: %s", error)
             return
-        if not tag or len(frames) != 1:
-            self.malformed += 1
-            return
         if "_stamp" not in data:
             self.fire(tag, data)
         elif self._intercept is None or not self._intercept(tag, data):
-            self._send(frames[0], tag, data)
+            self._send(event, tag, data)
 
     def _send(self, event: bytes, tag: str, data: dict[str, Any]) -> None:
         if len(event) > self._max_event_bytes:
             event = tags.pack_event(tag, trim(data, self._max_event_bytes))
+        self._put_out(event, tag)
+        self._tell(tag, data, event)
+
+    def _put_out(self, event: bytes, tag: str) -> None:
         self.sequence += 1
+        if self._past is not None:
+            self._recent.keep(self.sequence, event)
+        for _ in range(len(event) // WEIGHT_BYTES):
+            self._events.add([tag.encode() + tags.TAG_END])
         self._events.add([event, STAMP.pack(self.boot_id, self.sequence)])
+
+    def _tell(self, tag: str, data: dict[str, Any] | None, event: bytes) -> None:
+        """Call the listeners; `data` of None are built from the event for the first that wants."""
         for wanted, take in self._listeners:
             try:
                 if wanted(tag):
+                    data = tags.unpack_event(event)[1] if data is None else data
                     take(tag, data)
             except Exception:
                 log.exception("a listener of the bus failed on %s", tag)
@@ -184,9 +231,13 @@ def trim(data: dict[str, Any], most_bytes: int) -> dict[str, Any]:
 class BusClient:
     """A subscriber of a bus and, with `pull_address`, one that fires events on it.
 
-    `missed` counts the events that this client can know to have lost: with the subscription to
-    everything ("") every gap in the sequence, otherwise only changes of the bus's boot id count
-    in `restarts`.
+    A client that subscribes to everything ("") first of all knows exactly what it missed: `missed`
+    counts those events, and `gaps` has the last GAPS_MOST spans of them, to be taken out by who
+    looks after them. `fetch` gets them again, with `past_address`. `restarts` counts changes of
+    the bus's boot id; what an earlier bus fired last, nobody knows.
+
+    A client of a prefix can't tell from the numbers whether a gap held events for it. It asks:
+    `fetch` with its prefix and the numbers between two that it `heard`.
     """
 
     def __init__(
@@ -195,9 +246,11 @@ class BusClient:
         pull_address: str | None = None,
         context: Context | None = None,
         *,
+        past_address: str | None = None,
         hwm: int = SUBSCRIBER_HWM,
     ) -> None:
         self._context = context or shared_context()
+        self._past_address = past_address
         self._sub = green_socket(self._context, zmq.SUB)
         self._sub.set(zmq.LINGER, 0)
         self._sub.set(zmq.RCVHWM, hwm)
@@ -211,6 +264,7 @@ class BusClient:
             self._push.set(zmq.LINGER, 1000)
             self._push.connect(pull_address)
         self.missed = self.restarts = 0
+        self.gaps: deque[Span] = deque(maxlen=GAPS_MOST)
         self._everything = False
         self._boot_id = b""
         self._sequence = 0
@@ -246,6 +300,20 @@ class BusClient:
             return self._receive()
         return None
 
+    @property
+    def heard(self) -> Span:
+        """The number of the last event that was received, as a span; 0 before the first."""
+        return Span(self._boot_id, self._sequence, self._sequence)
+
+    def fetch(self, span: Span, *prefixes: str, timeout_s: float = 5.0) -> Fetched:
+        """Get past events again, those below any of the prefixes or all.
+
+        What the bus no longer has is told in `lost`. TransportError when it does not answer.
+        """
+        if self._past_address is None:
+            raise TransportError("this client of the bus has no address to ask for past events")
+        return fetch(self._context, self._past_address, span, prefixes, timeout_s)
+
     def fire(self, tag: str, data: dict[str, Any]) -> None:
         """Fire an event on the bus."""
         if self._push is None:
@@ -261,7 +329,7 @@ class BusClient:
         while True:
             frames = self._sub.recv_multipart()
             if len(frames) != 2 or len(frames[1]) != STAMP.size:
-                continue
+                continue  # the weight of an event
             self._check(frames[1])
             try:
                 return tags.unpack_event(frames[0])
@@ -271,8 +339,11 @@ class BusClient:
     def _check(self, stamp: bytes) -> None:
         boot_id, sequence = STAMP.unpack(stamp)
         if boot_id != self._boot_id:
+            # The first event ever begins the count; of a bus that was restarted, all are awaited.
+            self._sequence = 0 if self._boot_id else sequence - 1
             self.restarts += bool(self._boot_id)
             self._boot_id = boot_id
-        elif self._everything and self._sequence and sequence > self._sequence + 1:
+        if self._everything and sequence > self._sequence + 1:
             self.missed += sequence - self._sequence - 1
+            self.gaps.append(Span(boot_id, self._sequence + 1, sequence - 1))
         self._sequence = sequence

@@ -1,4 +1,4 @@
-"""What can be told of a request without building what is in it.
+"""What can be told of a request or an event without building what is in it.
 
 A message of a few megabytes can hold millions of objects, and to build them takes seconds. Whoever
 sends that much has to say first who he is: these are the fields that tell it. What lies between
@@ -15,6 +15,8 @@ from greensalt.errors import MalformedMessage
 
 MAX_FIELDS: Final = 64
 _LONGEST_TEXT: Final = 255
+_MOST_COUNTED: Final = 0x7FFF
+_STAMP_KEY: Final = b"\xa6_stamp"
 _BROKEN: Final = (ValueError, TypeError, OverflowError, IndexError, msgpack.OutOfData)
 
 
@@ -56,6 +58,47 @@ def peek_request(body: bytes) -> Peek:
     return Peek(
         found.get("enc"), found.get("id"), found.get("load/key"), is_flat, found.get("load/token")
     )
+
+
+class EventPeek:
+    """Looks at packed event data without building them. Its reader is used again and again."""
+
+    def __init__(self) -> None:
+        self._reader = _event_reader()
+
+    def is_stamped(self, body: bytes) -> bool:
+        """Whether this is one whole map whose last key is `_stamp`.
+
+        Whatever greensalt fires is; of others, True is proof, and False means: read it.
+        """
+        first = body[:1]
+        fields, start = (first[0] & 0x0F, 1) if b"\x80" < first <= b"\x8f" else (0, 0)
+        if first == b"\xde":
+            fields, start = int.from_bytes(body[1:3], "big"), 3
+        if not fields or fields > _MOST_COUNTED:
+            return False
+        try:
+            return self._is_last_key(body, start, 2 * fields - 2)
+        except _BROKEN:
+            self._reader = _event_reader()
+            return False
+
+    def _is_last_key(self, body: bytes, start: int, before: int) -> bool:
+        reader, began = self._reader, self._reader.tell()
+        # As one array, all objects before the last key are skipped at once.
+        reader.feed(b"\xdc" + before.to_bytes(2, "big") + body[start:])
+        reader.skip()
+        at = reader.tell() - began - 3 + start
+        reader.skip()
+        reader.skip()
+        whole = reader.tell() - began - 3 + start == len(body)
+        if not whole:
+            self._reader = _event_reader()  # or the rest would be read as the next event's
+        return whole and body.startswith(_STAMP_KEY, at)
+
+
+def _event_reader() -> msgpack.Unpacker:
+    return msgpack.Unpacker(raw=True, strict_map_key=False)
 
 
 def _fields(reader: msgpack.Unpacker) -> int:

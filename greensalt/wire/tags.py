@@ -158,17 +158,22 @@ def pack_event(tag: str, data: Mapping[str, Any]) -> bytes:
 
 def unpack_event(raw: bytes) -> tuple[str, dict[str, Any]]:
     """Return tag and data of an event; raises MalformedMessage."""
-    head, end, body = raw.partition(TAG_END)
-    if not end:
-        raise MalformedMessage("event has no end of tag")
-    try:
-        tag = check_tag(head.decode())
-    except UnicodeDecodeError as error:
-        raise MalformedMessage(f"event tag is not text: {head[:80]!r}") from error
+    tag, body = split_event(raw)
     data = unpack_bin(body)
     if not isinstance(data, dict):
         raise MalformedMessage(f"event data is not a dict but {type(data).__name__}")
     return tag, data
+
+
+def split_event(raw: bytes) -> tuple[str, bytes]:
+    """Return tag and packed data of an event; raises MalformedMessage for an unfit tag."""
+    head, end, body = raw.partition(TAG_END)
+    if not end:
+        raise MalformedMessage("event has no end of tag")
+    try:
+        return check_tag(head.decode()), body
+    except UnicodeDecodeError as error:
+        raise MalformedMessage(f"event tag is not text: {head[:80]!r}") from error
 
 
 def stamp(data: Mapping[str, Any], now: datetime) -> dict[str, Any]:

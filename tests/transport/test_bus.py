@@ -12,7 +12,8 @@ import pytest
 import zmq
 
 from greensalt.errors import TransportError
-from greensalt.transport.bus import BusClient, EventPublisher, trim
+from greensalt.transport.bus import WEIGHT_BYTES, BusClient, EventPublisher, trim
+from greensalt.transport.past import HEAD, Span
 from greensalt.transport.sockets import Context, new_context
 from greensalt.wire import tags
 from greensalt.wire.dialect import pack_bin
@@ -28,13 +29,14 @@ def context() -> Iterator[Context]:
 class Bus:
     def __init__(self, context: Context, directory: Path, **options: Any) -> None:
         self.epub, self.epull = f"ipc://{directory}/pub.ipc", f"ipc://{directory}/pull.ipc"
+        self.past = f"ipc://{directory}/past.ipc"
         self.context = context
         self.publisher = EventPublisher(context, **options)
-        self.publisher.bind(self.epub, self.epull)
+        self.publisher.bind(self.epub, self.epull, self.past)
         self.publisher.start()
 
     def client(self, *prefixes: str) -> BusClient:
-        client = BusClient(self.epub, self.epull, self.context)
+        client = BusClient(self.epub, self.epull, self.context, past_address=self.past)
         for prefix in prefixes:
             client.subscribe(prefix)
         client.sync(5)
@@ -104,6 +106,7 @@ def test_a_subscriber_sees_that_the_bus_was_restarted(context: Context, tmp_path
     second.publisher.fire("x/2", {})
     take(client, 1)
     assert client.restarts == 1
+    assert client.missed == 0  # only who subscribes to everything can know
     second.publisher.stop()
 
 
@@ -222,6 +225,7 @@ def test_the_socket_files_have_salts_modes(bus: Bus) -> None:
 
     assert mode(bus.epub) == 0o660
     assert mode(bus.epull) == 0o600
+    assert mode(bus.past) == 0o660
 
 
 def test_a_subscriber_that_does_not_read_stops_nobody_and_sees_what_it_lost(
@@ -254,3 +258,165 @@ def test_a_sync_topic_that_cant_be_a_tag_harms_nobody(bus: Bus) -> None:
     client.sync(5)
     assert bus.publisher.malformed == 1
     client.close()
+
+
+def lazy_client(made: Bus, *prefixes: str) -> BusClient:
+    """A subscriber that has room for nothing but what the bus keeps for it."""
+    client = BusClient(made.epub, context=made.context, past_address=made.past, hwm=100)
+    for prefix in prefixes:
+        client.subscribe(prefix)
+    client.sync(5)
+    return client
+
+
+def read_all(client: BusClient) -> list[int]:
+    numbers = []
+    while (event := client.next(0.2)) is not None:
+        numbers.append(event[1]["n"])
+    return numbers
+
+
+def test_what_a_slow_subscriber_missed_can_be_fetched_again(
+    context: Context, tmp_path: Path
+) -> None:
+    made = Bus(context, tmp_path, hwm=2_000)
+    lazy = lazy_client(made, "")
+    for number in range(4_000):
+        made.publisher.fire("n", {"n": number, "padding": "x" * 2000})
+    gevent.sleep(0)
+    received = read_all(lazy)
+    made.publisher.fire("n", {"n": 4_000})
+    received += read_all(lazy)
+    (gap,) = lazy.gaps
+    assert gap.last - gap.first + 1 == lazy.missed > 0
+    fetched = lazy.fetch(gap)
+    again = [data["n"] for _, _, data in fetched.events]
+    lost = sum(span.last - span.first + 1 for span in fetched.lost)
+    assert lost > 0  # the bus kept the last 2,000 only
+    assert fetched.lost == [Span(gap.boot_id, gap.first, gap.first + lost - 1)]
+    assert again == list(range(received[-2] + 1 + lost, 4_000))
+    assert len(received) + len(again) + lost == 4_001
+    made.publisher.stop()
+
+
+def test_a_subscriber_of_a_prefix_asks_for_its_own_events_only(bus: Bus) -> None:
+    client = bus.client("mine/")
+    began = client.heard
+    for number in range(5_000):
+        bus.publisher.fire("mine/x" if number % 100 == 0 else "other", {"n": number})
+    client.sync(5)
+    span = Span(began.boot_id, began.first + 1, client.heard.first - 1)
+    fetched = client.fetch(span, "mine/")
+    assert [data["n"] for _, _, data in fetched.events] == list(range(0, 5_000, 100))
+    assert {tag for _, tag, _ in fetched.events} == {"mine/x"}
+    assert not fetched.lost
+
+
+def test_what_another_bus_fired_or_nobody_is_lost(bus: Bus) -> None:
+    client = bus.client("")
+    bus.publisher.fire("x", {})
+    for span in (Span(b"earlier.", 1, 7), Span(bus.publisher.boot_id, 100, 107)):
+        assert client.fetch(span) == ([], [span])
+
+
+def test_fetching_ends_when_nobody_answers(bus: Bus, context: Context, tmp_path: Path) -> None:
+    silent = BusClient(bus.epub, context=context, past_address=f"ipc://{tmp_path}/nobody.ipc")
+    with pytest.raises(TransportError, match="no past events from ipc://"):
+        silent.fetch(Span(b"12345678", 1, 2), timeout_s=0.05)
+    with pytest.raises(TransportError, match="no address to ask"):
+        BusClient(bus.epub, context=context).fetch(Span(b"12345678", 1, 2))
+
+
+def test_malformed_questions_about_the_past_are_dropped(bus: Bus) -> None:
+    client = bus.client("")
+    bus.publisher.fire("x", {})
+    dealer = bus.context.socket(zmq.DEALER)
+    dealer.connect(bus.past)
+    question = HEAD.pack(bus.publisher.boot_id, 1, 2)
+    for frames in ([b"", b"short"], [question], [b"no", question], [b"", question, *[b"x"] * 70]):
+        dealer.send_multipart(frames)
+    dealer.send_multipart([b"", question])
+    with gevent.Timeout(5):
+        assert len(dealer.recv_multipart()) == 4
+    assert client.fetch(Span(bus.publisher.boot_id, 2, 2)).events[0][1] == "x"
+    dealer.close(0)
+
+
+def test_what_a_restarted_bus_fired_before_the_subscription_was_live_is_a_gap(
+    context: Context, tmp_path: Path
+) -> None:
+    first = Bus(context, tmp_path)
+    client = first.client("")
+    first.publisher.stop()
+    second = Bus(context, tmp_path)
+    second.publisher.sequence = 5
+    client.sync(5)
+    assert client.restarts == 1
+    assert client.gaps[0] == Span(second.publisher.boot_id, 1, 5)
+    second.publisher.stop()
+
+
+def test_past_events_are_bounded_by_their_bytes(context: Context, tmp_path: Path) -> None:
+    made = Bus(context, tmp_path, keep_bytes=100_000)
+    client = made.client("")
+    for number in range(50):
+        made.publisher.fire("x", {"n": number, "padding": "x" * 9_000})
+    take(client, 50)
+    fetched = client.fetch(Span(made.publisher.boot_id, 1, client.heard.last))
+    assert [data["n"] for _, _, data in fetched.events] == list(range(39, 50))
+    made.publisher.stop()
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+def test_a_subscriber_that_never_reads_costs_a_bounded_number_of_bytes(
+    context: Context, tmp_path: Path
+) -> None:
+    made = Bus(context, tmp_path, hwm=2_000, keep_bytes=0)
+    stuck = zmq.Context()  # its own I/O thread, and room for nothing
+    sub = stuck.socket(zmq.SUB)
+    sub.set(zmq.RCVHWM, 1)
+    sub.connect(made.epub)
+    sub.subscribe(b"x/")
+    sub.subscribe(b"greensalt/sync/stuck")
+    with gevent.Timeout(10):
+        while not sub.poll(0):
+            gevent.sleep(0.001)
+    client = made.client("done/")
+    before = resident_bytes()
+    for number in range(2_000):
+        made.publisher.fire("x/large", {"n": number, "padding": b"x" * 65_000})
+        gevent.sleep(0)
+    made.publisher.fire("done/x", {})
+    take(client, 1)
+    assert resident_bytes() - before < 3 * 2_000 * WEIGHT_BYTES  # of 131 MB that were fired
+    sub.close(0)
+    stuck.term()
+    made.publisher.stop()
+
+
+def test_an_event_from_outside_is_built_only_for_a_listener(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[bytes] = []
+    unpack = tags.unpack_event
+
+    def counted(raw: bytes) -> tuple[str, dict[str, Any]]:
+        built.append(raw)
+        return unpack(raw)
+
+    client = bus.client("last")
+    monkeypatch.setattr(tags, "unpack_event", counted)
+    bus.publisher.listen(lambda tag: tag == "wanted", lambda tag, data: None)
+    for tag in ("other", "wanted", "other"):
+        client.fire(tag, {})
+    push = bus.context.socket(zmq.PUSH)
+    push.connect(bus.epull)
+    push.send(tags.pack_event("last", {"inner": {"_stamp": "not its own"}}))
+    ((_, data),) = take(client, 1)
+    assert set(data) == {"inner", "_stamp"}
+    assert sum(raw.startswith(b"wanted") for raw in built) == 1
+    assert not any(raw.startswith(b"other") for raw in built)
+    push.close()

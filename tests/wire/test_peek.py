@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, strategies as st
 
 from greensalt.errors import MalformedMessage, ProtocolError
-from greensalt.wire.dialect import pack, unpack
+from greensalt.wire.dialect import pack, pack_bin, unpack
 from greensalt.wire.envelope import clear_request, encrypted_request
-from greensalt.wire.peek import Peek, peek_request
+from greensalt.wire.peek import EventPeek, Peek, peek_request
 from tests._load import cpu_of
 from tests.wire.test_dialect import objects
 
@@ -68,3 +68,30 @@ def test_nothing_but_a_protocol_error_escapes(body: bytes) -> None:
         peek_request(body)
     except ProtocolError:
         pass
+
+
+@pytest.mark.parametrize("before", [0, 1, 14, 15, 300])
+def test_an_event_is_stamped_when_the_stamp_is_its_last_key(before: int) -> None:
+    data: dict[str, Any] = {str(number): [number, {"a": b"x"}] for number in range(before)}
+    assert EventPeek().is_stamped(pack_bin({**data, "_stamp": "2026"}))
+    assert not EventPeek().is_stamped(pack_bin(data))
+    assert not EventPeek().is_stamped(pack_bin({**data, "inner": {"_stamp": "2026"}}))
+    assert not EventPeek().is_stamped(pack_bin({**data, "text": "_stamp"}))
+
+
+def test_a_broken_event_is_not_stamped_and_leaves_nothing_to_the_next() -> None:
+    peek, good = EventPeek(), pack_bin({"a": 1, "_stamp": "2026"})
+    many = b"\xde\xff\xff" + good[1:]
+    for bad in (b"", b"\xc1", b"\x90", b"\x80", b"\xde\x00", many, good[:-1], good + b"\x01"):
+        assert not peek.is_stamped(bad)
+        assert peek.is_stamped(good)
+    assert not peek.is_stamped(b"\x82\xa1a\xc1" + good[3:])
+    assert peek.is_stamped(good)
+
+
+@given(st.dictionaries(st.text(), objects, max_size=20), st.binary(max_size=60))
+def test_every_stamped_event_is_seen_whatever_came_before(data: Any, garbage: bytes) -> None:
+    peek = EventPeek()
+    peek.is_stamped(garbage)
+    data.pop("_stamp", None)
+    assert peek.is_stamped(pack_bin({**data, "_stamp": "2026"}))

@@ -2,14 +2,18 @@
 
     python -m tools.bench.bus [--rate N] [--seconds N] [--subscribers N]
 
-Three processes: one fires events of 1 KiB at a rate, one is the bus, one has all subscribers, each
-of which reads every event and looks at its number. On two cores the subscribers, not the bus, are
-what limits the events that get through: they read each event once for each subscriber.
+Three processes: one fires events of 1 KiB at a rate, one is the bus, one has all subscribers. These
+are connections that only count the bytes that come in and look at the number of the last event of
+each read, since all messages are of one length: subscribers that read event by event would take
+more of the machine than the bus.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import select
+import socket
 import subprocess
 import sys
 import time
@@ -17,17 +21,20 @@ from pathlib import Path
 
 import zmq
 
-from greensalt.transport.bus import STAMP, SUBSCRIBER_HWM, EventPublisher
+from greensalt.transport.bus import STAMP, EventPublisher
 from greensalt.transport.sockets import new_context
 from greensalt.wire import tags
 from tests._daemons import short_dir
 from tools.bench import processes
 from tools.bench.report import write
+from tools.bench.zmtp import GREETING, frame, ready
 
-EVENT_BYTES = 1024
-BEAT_S = 0.01
-LAST = "bench/last"
-TIMEOUT_S = 60.0
+EVENT = tags.pack_event("bench/event", {"padding": "x" * 1024, "_stamp": "2026"})
+MESSAGE_BYTES = len(frame(EVENT, 1)) + len(frame(bytes(STAMP.size)))
+READ_BYTES = 1 << 20
+BEAT_S = 0.005
+SILENCE_S = 5.0  # after which what has not come is lost
+TIMEOUT_S = 120.0
 
 
 def main() -> int:
@@ -55,16 +62,23 @@ def measure(where: Path, rate: int, seconds: float, subscribers: int) -> dict[st
     listeners = _process("listen", where, "--subscribers", str(subscribers))
     try:
         before = processes.cpu_s(bus.pid)
+        before_listeners = processes.cpu_s(listeners.pid)
         began = time.monotonic()
-        count = fire(where, rate, seconds)
-        took_s = time.monotonic() - began
-        answer, _ = listeners.communicate(timeout=TIMEOUT_S)
-        all_s = time.monotonic() - began
+        push: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PUSH)
+        count = fire(push, where, rate, seconds)
+        fired_s = time.monotonic() - began
+        answer, _ = listeners.communicate(f"{count}\n", timeout=TIMEOUT_S)
+        push.close(0)
+        received, silent_s, listeners_cpu_s = (float(word) for word in answer.split())
+        all_s = time.monotonic() - began - silent_s
         return {
-            "events fired per second": count / took_s,
+            "events fired per second": count / fired_s,
             "events through to the last subscriber, per second": count / all_s,
-            "events lost, all subscribers together": float(answer),
+            "events lost, all subscribers together": subscribers * count - received,
             "CPU of the bus per event, us": (processes.cpu_s(bus.pid) - before) / count * 1e6,
+            "CPU of the bus, part of a core": (processes.cpu_s(bus.pid) - before) / all_s,
+            "CPU of all subscribers, part of a core": (listeners_cpu_s - before_listeners) / all_s,
+            "load average of the last minute": os.getloadavg()[0],
         }
     finally:
         for child in (bus, listeners):
@@ -75,65 +89,107 @@ def measure(where: Path, rate: int, seconds: float, subscribers: int) -> dict[st
 def _process(role: str, where: Path, *options: str) -> subprocess.Popen[str]:
     """One of the processes, once it is ready."""
     command = [sys.executable, "-m", __spec__.name, "--role", role, "--where", str(where), *options]
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
     if child.stdout.readline() != "ready\n":
         raise RuntimeError(f"the process {role} did not start")
     return child
 
 
-def fire(where: Path, rate: int, seconds: float) -> int:
-    """Fire events at an even rate, as fast as the bus takes them if that is slower."""
-    push: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PUSH)
+def fire(push: zmq.Socket[bytes], where: Path, rate: int, seconds: float) -> int:
+    """Fire events at an even rate; libzmq keeps those that the bus does not take at once."""
     push.set(zmq.SNDHWM, 0)
     push.connect(f"ipc://{where}/pull.ipc")
-    event = tags.pack_event("bench/event", {"_stamp": "", "padding": "x" * EVENT_BYTES})
     count, began = 0, time.monotonic()
     while (passed_s := time.monotonic() - began) < seconds:
         while count < passed_s * rate:
-            push.send(event)
+            push.send(EVENT)
             count += 1
         time.sleep(BEAT_S)
-    push.send(tags.pack_event(LAST, {"_stamp": ""}))
-    push.close(int(TIMEOUT_S) * 1000)
-    return count + 1
+    return count
 
 
 def serve(where: Path) -> int:
     """The bus."""
     publisher = EventPublisher(new_context())
-    publisher.bind(f"ipc://{where}/pub.ipc", f"ipc://{where}/pull.ipc")
+    publisher.bind(f"ipc://{where}/pub.ipc", f"ipc://{where}/pull.ipc", f"ipc://{where}/past.ipc")
     publisher.start()
     print("ready", flush=True)
     print("the bus has ended:", publisher.failed.get(), file=sys.stderr)
     return 1
 
 
-def listen(where: Path, subscribers: int) -> int:
-    """All subscribers; says how many events did not reach them."""
-    poller, last = zmq.Poller(), LAST.encode()
-    for _ in range(subscribers):
-        sub: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
-        sub.set(zmq.RCVHWM, SUBSCRIBER_HWM)
-        sub.connect(f"ipc://{where}/pub.ipc")
-        sub.subscribe(b"bench/")
-        sub.subscribe(f"{tags.SYNC_PREFIX}{id(sub)}".encode())
-        sub.recv_multipart()  # the answer of the bus: all subscriptions are live
-        poller.register(sub, zmq.POLLIN)
+class Subscriber:
+    """One connection to `epub`. `received` counts its events, checked against their numbers."""
+
+    def __init__(self, path: Path, number: int) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(str(path))
+        self._into = memoryview(bytearray(READ_BYTES))
+        self._first = self._last = self._bytes = 0
+        self._tail = b""
+        sync = f"{tags.SYNC_PREFIX}{number}".encode()
+        self.sock.sendall(GREETING + ready(b"SUB"))
+        self._await(b"READY")
+        self.sock.sendall(frame(b"\x01bench/") + frame(b"\x01" + sync))
+        self._await(sync)
+
+    def _await(self, mark: bytes) -> None:
+        """Read until `mark` has come and nothing more does: the bus says little by now."""
+        before = b""
+        while mark not in before or select.select([self.sock], [], [], 0.1)[0]:
+            if not (data := self.sock.recv(READ_BYTES)):
+                raise RuntimeError(f"the bus has closed the connection after {before!r}")
+            before += data
+
+    def read(self) -> None:
+        size = self.sock.recv_into(self._into)
+        data = self._tail + bytes(self._into[max(0, size - MESSAGE_BYTES) : size])
+        self._bytes += size
+        over = self._bytes % MESSAGE_BYTES
+        if not self._first and self._bytes >= MESSAGE_BYTES:
+            first = self._tail + bytes(self._into[:MESSAGE_BYTES])
+            self._first = STAMP.unpack(first[MESSAGE_BYTES - STAMP.size : MESSAGE_BYTES])[1]
+        end = len(data) - over
+        if end >= STAMP.size:
+            self._last = STAMP.unpack(data[end - STAMP.size : end])[1]
+        self._tail = data[-MESSAGE_BYTES:]
+
+    @property
+    def received(self) -> int:
+        return self._bytes // MESSAGE_BYTES
+
+    def check(self, count: int) -> None:
+        """That all were told is that the numbers have no gap."""
+        if self.received == count and self._last - self._first + 1 != count:
+            raise RuntimeError(f"{count} events with the numbers {self._first} to {self._last}")
+
+
+def listen(where: Path, number: int) -> int:
+    """All subscribers. Says how many events they got, how long it waited for none, and its CPU."""
+    subscribers = {
+        sub.sock.fileno(): sub for sub in (Subscriber(where / "pub.ipc", n) for n in range(number))
+    }
+    epoll, stdin = select.epoll(), sys.stdin.fileno()
+    for fd in (*subscribers, stdin):
+        epoll.register(fd, select.EPOLLIN)
     print("ready", flush=True)
-    lost, sequences = 0, dict[zmq.Socket[bytes], int]()
-    while subscribers:
-        for sub, _ in poller.poll():
-            for _ in range(100):
-                try:
-                    event, stamp = sub.recv_multipart(zmq.NOBLOCK)
-                except zmq.Again:
-                    break
-                sequence = STAMP.unpack(stamp)[1]
-                lost += sequence - sequences.get(sub, sequence - 1) - 1
-                sequences[sub] = sequence
-                subscribers -= event.startswith(last)
-    print(lost, flush=True)
+    count, silent_s = sys.maxsize, 0.0
+    while sum(sub.received for sub in subscribers.values()) < count * number:
+        ready_fds = [fd for fd, _ in epoll.poll(SILENCE_S)]
+        if stdin in ready_fds:
+            count = int(sys.stdin.readline())
+            epoll.unregister(stdin)
+        elif not ready_fds and count < sys.maxsize:
+            silent_s = SILENCE_S
+            break
+        for fd in ready_fds:
+            if fd != stdin:
+                subscribers[fd].read()
+    for sub in subscribers.values():
+        sub.check(count)
+    cpu_s = sum(os.times()[:2])
+    print(sum(sub.received for sub in subscribers.values()), silent_s, cpu_s, flush=True)
     return 0
 
 

@@ -28,7 +28,8 @@ def frame(body: bytes, flags: int = 0) -> bytes:
     return bytes((flags, len(body))) + body
 
 
-def _ready(kind: bytes) -> bytes:
+def ready(kind: bytes) -> bytes:
+    """The command that ends the handshake."""
     field = b"\x0bSocket-Type" + len(kind).to_bytes(4, "big") + kind
     return frame(b"\x05READY" + field, COMMAND)
 
@@ -98,7 +99,7 @@ class Connection:
         if code not in (0, errno.EINPROGRESS):
             raise OSError(code, "connect")
         self._fd = self._sock.fileno()
-        self._in, self._out, self._held = b"", GREETING + _ready(kind), b""
+        self._in, self._out, self._held = b"", GREETING + ready(kind), b""
         self.greeted = self.is_up = False
         loop.add(self._fd, self._turn)
         loop.want_write(self._fd, True)
