@@ -149,6 +149,10 @@ class PillarError(GreensaltError):
     """A source of pillar that can't be found, rendered or understood."""
 
 
+class ReactorError(GreensaltError):
+    """A reaction that can't be understood, or has failed."""
+
+
 class TransportError(GreensaltError):
     """A socket could not do its work."""
 

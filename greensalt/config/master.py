@@ -153,6 +153,11 @@ class MasterConfig(Config):
     runner_dirs: Strings = ()
     wheel_dirs: Strings = ()
 
+    # Reactions to events
+    reactor: Plugins = ()  # (pattern of tags, SLS files)
+    reactor_worker_threads: int = option(10, least=1)  # runners and wheel functions at once
+    reactor_worker_hwm: int = option(10_000, least=1)  # events, and runs, that may wait
+
     # greensalt's own
     runners_at_once: int = option(100, least=1)  # and wheel functions; others wait
     job_store_sync: str = option("full", choices=("full", "normal"))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from greensalt.master.jobs import Jobs
     from greensalt.master.pillar import PillarService
     from greensalt.master.presence import Presence
+    from greensalt.master.reactor import Reactor
     from greensalt.master.returners import Returners
     from greensalt.master.roster import MasterRoster
     from greensalt.master.runs import Runs
@@ -57,7 +58,7 @@ class MasterContext:
     files: FileServer
     pillars: PillarService
     presence: Presence
-    reactor: Any = None
+    reactor: Reactor | None = None
     batches: Any = None
     returners: Returners | None = None
     runs: Runs = field(init=False)

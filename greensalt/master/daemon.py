@@ -4,6 +4,7 @@
     keys        the master's own, the minions', the local users', the publish key
     bus         EventPublisher: epub, epull
     publishers  pub, pull: one for msgpack, and one for each further serializer
+    reactor     what the master does of itself when an event comes
     reqserver   clients, workers, device
     upkeep      rotation, retention
     returners   what sends returns on to other systems
@@ -46,6 +47,7 @@ from greensalt.master.peer import PeerRequests
 from greensalt.master.pillar import PillarService
 from greensalt.master.presence import Presence, PresenceEvents
 from greensalt.master.publishkey import PublishKey
+from greensalt.master.reactor import Reactor
 from greensalt.master.recent import RecentJobs
 from greensalt.master.reqserver import ReqServer, Tables
 from greensalt.master.returners import Returners
@@ -342,6 +344,15 @@ class Master:
         self.runs = Runs(self.surroundings)
         self.runs.recover()
         self._on_close("runs", self.runs.stop)
+        if self.config.reactor:
+            self._start_reactor()
+
+    def _start_reactor(self) -> None:
+        """Before the ports open: nothing that minions say is missed."""
+        self.surroundings.reactor = reactor = Reactor(self.surroundings)
+        reactor.start()
+        self._watch(reactor.failed)
+        self._on_close("reactor", reactor.stop)
 
     def _start_upkeep(self) -> None:
         self.upkeep = Upkeep(
@@ -372,7 +383,7 @@ class Master:
 
     def stats(self) -> dict[str, Any]:
         """The figures of this process since its start, as plain data; times in seconds."""
-        requests = self.reqserver.stats()
+        requests, reactor = self.reqserver.stats(), self.surroundings.reactor
         return {
             "lanes": requests["lanes"],
             "counts": requests["counts"],
@@ -384,6 +395,7 @@ class Master:
                 "served": dict(self.elsewhere.served),
                 "refused": self.elsewhere.refused,
             },
+            "reactor": {} if reactor is None else reactor.figures(),
         }
 
     def _start_returners(self) -> None:

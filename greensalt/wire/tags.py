@@ -22,6 +22,7 @@ KEY: Final = "salt/key"
 KEY_ROTATION: Final = "key"
 PRESENCE_PRESENT: Final = "salt/presence/present"
 PRESENCE_CHANGE: Final = "salt/presence/change"
+REACTOR_ERROR: Final = "salt/reactor/error"
 LEGACY_MINION_START: Final = "minion_start"
 SYNC_PREFIX: Final = "greensalt/sync/"
 """Subscribing to a topic below this makes the bus answer with an event of that tag (Spec 12.3)."""
@@ -37,6 +38,7 @@ _MASTERS_OWN: Final = (
     "salt/batch/*",
     "salt/stats/*",
     "salt/fileserver/*",
+    "salt/reactor/*",
     "salt/job/*/publish",
     "salt/job/*/new",
     "salt/job/*/return",

@@ -123,10 +123,10 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
 
 
 def test_an_option_that_only_salt_uses_is_kept_with_a_warning(tmp_path: Path) -> None:
-    config = master(tmp_path, "reactor: []\n")
-    assert config.others == {"reactor": []}
+    config = master(tmp_path, "engines: []\n")
+    assert config.others == {"engines": []}
     assert config.warnings == (
-        f"{tmp_path / 'master'}: greensalt's master does not use the option reactor",
+        f"{tmp_path / 'master'}: greensalt's master does not use the option engines",
     )
 
 
