@@ -75,15 +75,13 @@ def test_r2_a_send_that_swallows_an_edge_is_healed_by_a_recheck(context: Context
     drain = Drain(one, lambda frames: taken.append(frames[0]))
     owner = gevent.spawn(drain.run)
     gevent.sleep(0.01)
-    started = time.monotonic()
     for number in range(50):
         other.send(b"in %d" % number)
         time.sleep(0.002)  # the hub stands still: the edge is pending
         send(one, [b"out"])  # swallows it
         drain.recheck()
         wait_until(lambda number=number: len(taken) == number + 1)
-    assert time.monotonic() - started < 2  # the safety timer alone would take 50 s
-    assert drain.doorbell.missed == 0
+    assert drain.doorbell.missed == 0  # the safety timer had nothing to find
     owner.kill()
     drain.close(0)
     other.close(0)
