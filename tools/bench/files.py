@@ -20,7 +20,7 @@ from typing import Any
 
 from greensalt.config import MinionConfig
 from greensalt.minion.grains import core_grains
-from tests._daemons import Master, StockMinion, short_dir
+from tests._daemons import GreensaltMinion, Master, Minion, StockMaster, StockMinion, short_dir
 from tests._peer import Peer
 from tests.interop._states import sha256, write_pillar, write_states
 from tools.bench import fleet, processes
@@ -67,7 +67,13 @@ def measure(where: Path, kind: type[Master], args: argparse.Namespace) -> dict[s
         made = {"where": str(where / "made")}
         with StockMinion(where, "m1", proxy.port, grains=made) as minion:
             figures.update(states(master, minion, proxy, args.rounds))
-            figures.update(large_file(master, minion, proxy, srv / "whole.bin", args.rounds))
+        with StockMinion(where, "m2", master.ret_port) as minion:
+            figures.update(large_file(master, minion, "stock", srv / "whole.bin", args.rounds))
+        if not isinstance(master, StockMaster):
+            with GreensaltMinion(where, "m3", master.ret_port) as ours:
+                figures.update(
+                    large_file(master, ours, "greensalt", srv / "whole.bin", args.rounds)
+                )
         figures.update(many_files(master, (args.size << 20) // FETCH_PART))
         figures.update(pillars(master, args.minions))
     return figures
@@ -82,7 +88,7 @@ def write_random(place: Path, size: int) -> None:
         file.truncate(size)
 
 
-# -- one stock minion, through the proxy ---------------------------------------------------------
+# -- one minion ---------------------------------------------------------------------------------
 
 
 def states(master: Master, minion: StockMinion, proxy: Proxy, rounds: int) -> dict[str, float]:
@@ -103,14 +109,13 @@ def states(master: Master, minion: StockMinion, proxy: Proxy, rounds: int) -> di
 
 
 def large_file(
-    master: Master, minion: StockMinion, proxy: Proxy, source: Path, rounds: int
+    master: Master, minion: Minion, kind: str, source: Path, rounds: int
 ) -> dict[str, float]:
-    """A large file to one stock minion: MiB per second of the whole job, and of the waiting."""
+    """A large file to one minion, without a proxy: MiB per second of the whole job."""
     size = source.stat().st_size
-    rates, waits, cpu = [], [], processes.cpu_s(master.child.pid)
+    rates, cpu = [], processes.cpu_s(master.child.pid)
     for number in range(rounds):
         copy = minion.dir / f"copy{number}"
-        proxy.waited()
         begun = time.perf_counter()
         job = ("cp.get_file", f"salt://{source.name}", str(copy))
         done = master.run_cli("--out=json", "--static", minion.id, *job, timeout_s=JOB_S)
@@ -119,16 +124,17 @@ def large_file(
         assert sha256(copy) == sha256(source)
         copy.unlink()
         rates.append(size / took / (1 << 20))
-        waits.append(size / proxy.waited().seconds / (1 << 20))
     used = processes.cpu_s(master.child.pid) - cpu
     return {
-        "large file to one stock minion, MiB/s": statistics.median(rates),
-        "large file: the master's share, MiB per second of waiting": statistics.median(waits),
-        "large file: CPU of the master, ms per MiB": used / rounds / (size >> 20) * 1e3,
+        f"large file to one {kind} minion, MiB/s": statistics.median(rates),
+        f"the same, {kind} minion: CPU of the master, ms per MiB": used
+        / rounds
+        / (size >> 20)
+        * 1e3,
     }
 
 
-def overhead(master: Master, minion: StockMinion) -> float:
+def overhead(master: Master, minion: Minion) -> float:
     """The seconds of a command and a job that do nothing."""
     begun = time.perf_counter()
     master.run_cli("--out=json", "--static", minion.id, "test.ping", timeout_s=JOB_S)
