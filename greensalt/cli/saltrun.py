@@ -10,10 +10,12 @@ from greensalt.cli.saltarguments import Words, job_options, read_words, tgt_type
 from greensalt.cli.saltauth import proof_of
 from greensalt.cli.saltscreen import HINT, Screen, look_up
 from greensalt.client.jobclient import JobClient
+from greensalt.errors import TargetError
 
 if TYPE_CHECKING:
     from greensalt.client.batch import Batch
     from greensalt.client.link import Result
+    from greensalt.client.masterbatch import MasterBatch
     from greensalt.client.watch import JobWatch
     from greensalt.config import ClientConfig
 
@@ -116,12 +118,69 @@ class Run:
         return EX_OK
 
     def batch(self) -> int:
-        """Run the job on some minions at a time."""
+        """Run the job on some minions at a time; the master leads, if it can."""
+        args, (tgt, kind) = self._args, self._target()
+        wanted = {
+            "size": args.batch,
+            "wait": self._config.batch_wait if args.batch_wait is None else args.batch_wait,
+            "failhard": args.failhard,
+            "timeout": self._config.timeout if args.timeout is None else args.timeout,
+            "safe_limit": args.batch_safe_limit,
+            "safe_size": args.batch_safe_size,
+        }
+        try:
+            led = self._client.batch(
+                tgt,
+                self._words.fun,
+                self._words.args,
+                kind,
+                wanted,
+                ret=args.returner,
+                options=self._options,
+            )
+        except TargetError as error:
+            return self._nobody(str(error))
+        return self._lead_batch(tgt, kind) if led is None else self._follow_batch(led)
+
+    def _follow_batch(self, batch: MasterBatch) -> int:
+        """Show the results of a batch that the master leads."""
+        self.jid = batch.jid
+        self._announce()
+        told: set[str] = set()
+        batch.on_status = lambda: self._tell_steps(batch, told)
+        for result in batch:
+            self._take(result)
+        if not batch.names("minions"):
+            return self._nobody("")
+        if batch.state == "halted":
+            self._screen.note("Batch run stopped due to failhard")
+        if batch.state == "stopped":
+            self._screen.note(f"Batch {batch.jid} was stopped")
+        if unsent := batch.names("waiting"):
+            self._screen.note(f"No job was sent to: {', '.join(unsent)}")
+        silent = set(batch.names("silent"))
+        code = self._end(silent, len(batch.names("minions")), extra=len(batch.names("down")))
+        return self._worst or code
+
+    def _tell_steps(self, batch: MasterBatch, told: set[str]) -> None:
+        """Name who is down and who begins, unless they have been `told` already."""
+        for minion_id in batch.names("down"):
+            if minion_id not in told:
+                told.add(minion_id)
+                self._screen.note(f"Minion {minion_id} did not respond. No job will be sent.")
+        if self._args.batch is None and batch.status.get("size") == "100%":
+            return  # too few for a batch
+        for step in batch.status.get("steps") or []:
+            if told.isdisjoint(step):
+                self._screen.note(f"\nExecuting run on {step}\n")
+            told.update(step)
+
+    def _lead_batch(self, tgt: str | list[str], kind: str) -> int:
+        """Lead the batch from here, for a master that leads none."""
         from greensalt.client.batch import Batch
 
         args = self._args
         size = args.batch if args.batch is not None else args.batch_safe_size
-        tgt, kind = self._target()
         batch = self._batch = Batch(
             self._client,
             tgt,

@@ -1,4 +1,4 @@
-"""A job on few minions at a time.
+"""A job on few minions at a time, led by the client: for masters that have no batches.
 
 The whole run has one jid: a look-up of it shows every result, one cursor follows all steps. Who is
 up is learned by `test.ping`; as soon as one minion is done, the next one begins. Source:
@@ -8,13 +8,12 @@ docs/protocol.md 8.4.
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from greensalt.errors import SaltInvocationError
+from greensalt.target.batchsize import batch_size
 
 if TYPE_CHECKING:
     from greensalt.client.jobclient import JobClient
@@ -24,22 +23,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 IDLE_STEP_S: Final = 1.0
-
-
-def batch_size(text: str | int, minions: int) -> int:
-    """How many of `minions` may work at once, from "10" or "25%"; at least one."""
-    wanted = str(text).strip()
-    try:
-        if wanted.endswith("%"):
-            share = float(wanted[:-1])
-            if not (share >= 0 and math.isfinite(share)):
-                raise ValueError
-            return max(1, math.floor(minions * min(share, 100) / 100))
-        return max(1, int(wanted))
-    except ValueError:
-        raise SaltInvocationError(
-            f"the batch size {wanted!r} is neither a number like 10 nor a percentage like 25%"
-        ) from None
 
 
 class Batch:

@@ -12,10 +12,17 @@ from typing import Any, Final, Self
 
 from greensalt.client.arguments import add_kwargs
 from greensalt.client.link import MasterLink, Published
+from greensalt.client.masterbatch import MasterBatch
 from greensalt.client.proof import Proof, take_proof
 from greensalt.client.watch import JobWatch
 from greensalt.config import ClientConfig
-from greensalt.errors import ConfigError, SaltInvocationError, TargetError, TransportError
+from greensalt.errors import (
+    ConfigError,
+    MalformedMessage,
+    SaltInvocationError,
+    TargetError,
+    TransportError,
+)
 from greensalt.transport.addresses import master_event_pub
 from greensalt.transport.bus import BusClient
 from greensalt.wire import tags
@@ -156,6 +163,30 @@ class JobClient:
         tgt, tgt_type = self._target(tgt, tgt_type)
         args = _arguments(fun, arg, kwarg)
         return link.publish(_load(tgt, fun, args, tgt_type, ret, self.valid_jid(jid), options))
+
+    def batch(
+        self,
+        tgt: Target,
+        fun: Function,
+        arg: Arguments,
+        tgt_type: str,
+        batch: dict[str, Any],
+        *,
+        ret: str = "",
+        kwarg: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> MasterBatch | None:
+        """Begin a batch that the master leads (docs/protocol.md 12.6); None if it leads none."""
+        tgt, tgt_type = self._target(tgt, tgt_type)
+        begun = MasterBatch(self)
+        args = _arguments(fun, arg, kwarg)
+        load = _load(tgt, fun, args, tgt_type, ret, begun.jid, dict(options or {}))
+        try:
+            begun.begin(load, batch)
+        except MalformedMessage as error:
+            log.info("%s; leading the batch from here", error)
+            return None
+        return begun
 
     def _watch(
         self,

@@ -80,6 +80,8 @@ class Page(NamedTuple):
     results: list[Result]
     cursor: int
     more: bool
+    batch: dict[str, Any] | None = None
+    """How a batch stands that the master leads under this jid (12.6)."""
 
 
 class MasterLink:
@@ -166,6 +168,19 @@ class MasterLink:
     def publish_once(self, load: dict[str, Any], timeout_s: float = FOLLOW_TIMEOUT_S) -> Published:
         """As `publish`, but RequestTimeout when there is no reply in time."""
         return _published(self._ask({"cmd": "publish", **load}, timeout_s))
+
+    def begin_batch(self, load: dict[str, Any]) -> dict[str, Any]:
+        """Have the master begin a batch under a jid of ours: how it stands.
+
+        MalformedMessage is of a master that has no batches.
+        """
+        for _ in range(PUBLISH_TRIES):
+            try:
+                return self._ask({"cmd": "batch", **load}, self._request_timeout_s)
+            except RequestTimeout as error:  # the same request once more begins nothing twice
+                log.info("%s; asking once more", error)
+                self.probe()
+        raise TransportError(f"the master at {self.address} listens but does not answer")
 
     def run(self, load: dict[str, Any]) -> None:
         """Have the master begin a runner, under a jid of ours; see `publish`."""
@@ -321,6 +336,7 @@ def _page(jid: str, load: dict[str, Any]) -> Page:
         results=[_result(jid, row) for row in rows if isinstance(row, dict)],
         cursor=load["cursor"],
         more=bool(load.get("more")),
+        batch=load["batch"] if isinstance(load.get("batch"), dict) else None,
     )
 
 

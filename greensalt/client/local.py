@@ -12,6 +12,7 @@ from typing import Any
 from greensalt.client.jobclient import FIND_JOB, Arguments, Function, JobClient, Target
 from greensalt.client.link import Result
 from greensalt.client.proof import take_proof
+from greensalt.errors import TargetError
 
 
 class LocalClient(JobClient):
@@ -191,8 +192,21 @@ class LocalClient(JobClient):
         Yields {minion id: result} as results arrive.
         """
         from greensalt.client.batch import Batch
+        from greensalt.target.batchsize import batch_size
+
+        batch_size(batch, 1)
 
         client = self.as_caller(take_proof(kwargs))
+        try:
+            led = client.batch(
+                tgt, fun, arg, tgt_type, {"size": batch}, ret=ret, kwarg=kwarg, options=kwargs
+            )
+        except TargetError:  # nobody matches
+            return
+        if led is not None:
+            for result in led:
+                yield {result.id: result.ret}
+            return
         run = Batch(
             client, tgt, fun, arg, tgt_type, ret=ret, kwarg=kwarg, size=batch, options=kwargs
         )

@@ -34,6 +34,8 @@ from greensalt.green import Crew, have_threads, offload
 from greensalt.green.watchdog import Watchdog
 from greensalt.master.access import Access
 from greensalt.master.access.commands import TokenCommands
+from greensalt.master.batch import Batches
+from greensalt.master.batch.run import BatchParts
 from greensalt.master.codecs import ServedCodecs
 from greensalt.master.context import MasterContext
 from greensalt.master.dispatch import Dispatch
@@ -42,6 +44,7 @@ from greensalt.master.fileserver.server import file_server
 from greensalt.master.fileserver.updates import Updates
 from greensalt.master.follow import Following
 from greensalt.master.jobs import Jobs
+from greensalt.master.liveness import Liveness
 from greensalt.master.masteropts import MasterOptions
 from greensalt.master.peer import PeerRequests
 from greensalt.master.pillar import PillarService
@@ -75,6 +78,7 @@ from greensalt.master.workers.stamp import leave, stamp_of
 from greensalt.master.workers.supervisor import Supervisor
 from greensalt.serializers import MSGPACK
 from greensalt.store.autosign import AutosignPolicy
+from greensalt.store.batches import BatchStore
 from greensalt.store.keys import KeyStore
 from greensalt.store.minions import MinionCache
 from greensalt.store.secretfiles import SessionKeys
@@ -117,6 +121,8 @@ class Master:
         self._open_publishers()
         self._open_reqserver()
         self._start_upkeep()
+        self.batches.start()
+        self._on_close("batches", self.batches.stop_all)
         self._start_returners()
         gc.collect()
         gc.freeze()  # what lives as long as the process need not be looked at again
@@ -252,6 +258,7 @@ class Master:
             most_bytes=config.file_recv_max_size << 20,
         )
         self._prepare_runs()
+        self._prepare_batches()
         options = MasterOptions(config, self.files.envs)
         self.tops = MasterTops(config)
         self.peers = PeerRequests(config, self.jobs, self.store, self.roster, self.runs)
@@ -272,9 +279,10 @@ class Master:
                 clear_routes(
                     self.signin,
                     self.jobs,
-                    Following(self.store, self.access),
+                    Following(self.store, self.access, self.batches.status),
                     RunRequests(self.runs, self.access),
                     TokenCommands(self.access),
+                    self.batches,
                 ),
                 minion_routes(
                     self.returns,
@@ -353,6 +361,20 @@ class Master:
         reactor.start()
         self._watch(reactor.failed)
         self._on_close("reactor", reactor.stop)
+
+    def _prepare_batches(self) -> None:
+        config = self.config
+        self.liveness = Liveness(self.jobs, self.presence, config.user, config.gather_job_timeout)
+        self._on_close("liveness", self.liveness.stop)
+        parts = BatchParts(
+            self.jobs,
+            self.store,
+            self.bus,
+            self.presence,
+            self.liveness,
+            BatchStore(self.store.database),
+        )
+        self.batches = self.surroundings.batches = Batches(parts, config.timeout)
 
     def _start_upkeep(self) -> None:
         self.upkeep = Upkeep(

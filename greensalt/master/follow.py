@@ -5,6 +5,7 @@ Source: docs/protocol.md 12.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from greensalt.errors import AuthenticationError, AuthorizationError, StoreError
@@ -20,7 +21,13 @@ FOLLOW_BYTES = 4 << 20  # and their size, unless a single one has more
 class Following:
     """Answers who follows a job."""
 
-    def __init__(self, store: JobStore, access: Access) -> None:
+    def __init__(
+        self,
+        store: JobStore,
+        access: Access,
+        batch_of: Callable[[str], dict[str, Any] | None] = lambda _jid: None,
+    ) -> None:
+        self._batch_of = batch_of
         self._store = store
         self._access = access
 
@@ -31,12 +38,16 @@ class Following:
             jid, after = load.get("jid"), load.get("after", 0)
             if not is_jid(jid) or not isinstance(after, int):
                 raise AuthorizationError(f"{jid!r} is not a job id")
+            batch = self._batch_of(str(jid))  # before its returns: who is over has them all
             job = self._store.job(str(jid))
             if job is not None and not may_see(self._access, caller, job):
                 raise AuthorizationError(f"job {jid} belongs to {job.user}")
+            if batch and job is None and caller.name != batch["user"] and not caller.is_unbound:
+                raise AuthorizationError(f"job {jid} belongs to {batch['user']}")
         except (AuthenticationError, AuthorizationError, StoreError) as error:
             return error_reply(error)
         rows = self._returns(str(jid), after) if job else []
+        more = bool(rows) and bool(self._store.returns(str(jid), rows[-1].seq, limit=1))
         return {
             "enc": "clear",
             "load": {
@@ -45,7 +56,8 @@ class Following:
                 "missing": job.missing if job else [],
                 "returns": [_followed(row) for row in rows],
                 "cursor": rows[-1].seq if rows else after,
-                "more": bool(rows) and bool(self._store.returns(str(jid), rows[-1].seq, limit=1)),
+                "more": more,
+                **({"batch": batch} if batch else {}),
             },
         }
 

@@ -78,11 +78,7 @@ class Jobs:
     def publish(self, load: dict[str, Any]) -> dict[str, Any]:
         """The clear command `publish`: {enc, load: {jid, minions, missing}} or {error: ...}."""
         try:
-            caller = self._access.authenticate(load)
-            functions_of(load)
-            expectation = self._expect(load)
-            self._access.authorize(caller, load, self._widest(caller, load, expectation))
-            self._check_jid(caller, load)
+            caller, expectation = self.check(load)
             return {"enc": "clear", "load": self._publish(caller.name, load, expectation)}
         except AuthenticationError as error:  # from anybody: the bus must not hear of it
             return error_reply(error)
@@ -91,6 +87,18 @@ class Jobs:
             return error_reply(error)
         except TargetError as error:
             return {"enc": "clear", "load": {"jid": None, "minions": [], "error": str(error)}}
+
+    def check(self, load: dict[str, Any]) -> tuple[Caller, Expectation]:
+        """Who asks for a job, and whom it would reach, once it is certain that they may.
+
+        Raises AuthenticationError, AuthorizationError, TargetError.
+        """
+        caller = self._access.authenticate(load)
+        functions_of(load)
+        expectation = self._expect(load)
+        self._access.authorize(caller, load, self._widest(caller, load, expectation))
+        self._check_jid(caller, load)
+        return caller, expectation
 
     def publish_for(self, user: str, load: dict[str, Any]) -> Published:
         """Publish for a part of the master that has checked itself that it may be done.

@@ -15,6 +15,7 @@ from greensalt.crypto.handshake import pillar_reply
 from greensalt.crypto.keypair import PrivateKey
 from greensalt.green import offload
 from greensalt.master.access.commands import TokenCommands
+from greensalt.master.batch import Batches
 from greensalt.master.fileserver.receive import Receiver
 from greensalt.master.fileserver.server import FileServer
 from greensalt.master.follow import Following
@@ -32,7 +33,7 @@ from greensalt.master.signin import SignIn
 from greensalt.master.tops import MasterTops
 
 # Clear commands whose password is tried before they have a place in a lane.
-ADMITTED = frozenset({"publish", "follow_job", "runner", "wheel"})
+ADMITTED = frozenset({"publish", "batch", "follow_job", "runner", "wheel"})
 LAST_LANE = "runner"  # for commands that no other lane names
 LANE_OF: Mapping[str, str] = {
     "_auth": "sign-in",
@@ -48,7 +49,7 @@ LANE_OF: Mapping[str, str] = {
         ),
         "return",
     ),
-    **dict.fromkeys(("publish", "follow_job", "minion_pub", "pub_ret"), "publish"),
+    **dict.fromkeys(("publish", "batch", "follow_job", "minion_pub", "pub_ret"), "publish"),
     "_pillar": "pillar",
     "_serve_file": "files",
     "_file_list": "files",
@@ -91,12 +92,14 @@ def clear_routes(
     following: Following,
     runs: RunRequests,
     tokens: TokenCommands,
+    batches: Batches,
 ) -> Mapping[str, ClearHandler]:
     """For everybody: {command: load -> reply}."""
     return {
         "_auth": signin.answer,
         "ping": lambda load: load,
         "publish": jobs.publish,
+        "batch": batches.begin,
         "follow_job": following.follow,
         "runner": runs.runner,
         "wheel": runs.wheel,
