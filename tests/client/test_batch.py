@@ -8,9 +8,10 @@ from typing import Any
 import gevent
 import pytest
 
-from greensalt.client.batch import Batch, batch_size
+from greensalt.client.batch import Batch
 from greensalt.client.local import LocalClient
 from greensalt.errors import SaltInvocationError
+from greensalt.target.batchsize import batch_size
 from tests._bench import Bench
 from tests.client._fleet import SILENT, Fleet
 
