@@ -76,7 +76,7 @@ class Device:
         context: Context,
         handle: Handle,
         *,
-        workers_most: int = 16_000,
+        workers_most: int = 20_000,
         queue_most: int = 2000,
         queue_bytes_most: int = 128 << 20,
         silent_s: float = SILENT_S,

@@ -145,9 +145,12 @@ def test_a_survey_groups_minions_by_their_answers(house: Make) -> None:
     ]
     bus = made.bench.listen("salt/run/")
     made.run("survey.diff", "*", "odd.one")
-    shown = [
-        data["data"] for tag, data in (bus.next(10) or ("", {}) for _ in range(3)) if "data" in data
-    ]
+    shown: list[str] = []
+    while len(shown) < 2:
+        event = bus.next(30)
+        assert event is not None
+        if event[0].endswith("/progress"):
+            shown.append(event[1]["data"])
     assert "2 minions: m1, m3" in shown[0]
     assert "+y" in shown[1]
 

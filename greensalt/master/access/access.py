@@ -17,7 +17,7 @@ from greensalt.config import MasterConfig
 from greensalt.errors import AuthenticationError, AuthorizationError, TargetError
 from greensalt.master.access.caller import Caller, Rules
 from greensalt.master.access.eauth import ExternalAuth, Identity
-from greensalt.master.access.localkeys import SUDO, LocalKeys
+from greensalt.master.access.localkeys import SUDO, UNNAMED, LocalKeys
 from greensalt.master.access.rules import (
     ALWAYS_ALLOWED,
     at_start,
@@ -70,10 +70,10 @@ class Access:
             load.pop(name, None)
             if isinstance(options := load.get("kwargs"), MutableMapping):
                 options.pop(name, None)
-        caller = self._caller(load.get("user", ""), shown)
+        caller = self._caller(load.get("user", UNNAMED), shown)
         if caller.eauth:
             load.update(user=caller.name, eauth=caller.eauth)
-        elif not load.get("user"):
+        elif "user" not in load:
             load["user"] = caller.name
         return caller
 

@@ -22,6 +22,10 @@ log = logging.getLogger(__name__)
 SUDO: Final = "sudo_"
 
 
+UNNAMED: Final = object()
+"""For a request that has no `user`, as opposed to an unusable one."""
+
+
 class LocalKeys:
     """Makes the keys and compares what clients present with them."""
 
@@ -51,12 +55,14 @@ class LocalKeys:
     def authenticate(self, user: Any, key: Any) -> str:
         """The user whom `key` proves; raises AuthenticationError.
 
-        Without a `user` it is the one whose key it is: stock's `salt-run` names none once it has
+        UNNAMED is the one whose key it is: stock's `salt-run` names none once it has
         a token and can read the master's key.
         """
-        if not isinstance(user, str) or not isinstance(key, str) or not key:
+        if user is not UNNAMED and not isinstance(user, str):
+            raise AuthenticationError('Authentication failure of type "user": no user was named.')
+        if not isinstance(key, str) or not key:
             raise AuthenticationError('Authentication failure of type "user": no key was given.')
-        name = user or self._owner(key)
+        name = user if isinstance(user, str) else self._owner(key)
         if self.is_masters(name) or name.startswith(SUDO):
             candidates = [self._keys.get(each, "") for each in self._master_users]
         else:
