@@ -19,6 +19,7 @@ from greensalt.minion.schedule.orders import manage
 from greensalt.minion.schedule.scheduled import ScheduledJob
 from greensalt.minion.schedule.scheduler import Scheduler
 from tests._bench import Bench
+from tests._load import loop_turns
 from tests.minion.test_missed import Join, join
 
 __all__ = ["join"]  # the fixture
@@ -125,7 +126,17 @@ class Clockwork:
         )
 
     def run(self, seconds: float = 0.05) -> None:
-        gevent.spawn(self.scheduler.run).join(seconds)
+        running = gevent.spawn(self.scheduler.run)
+        running.join(seconds)
+        running.kill()
+
+
+def test_a_schedule_that_is_switched_off_waits_for_its_change(tmp_path: Path) -> None:
+    made = Clockwork(tmp_path, enabled=False, often={"function": "test.ping", "seconds": 0.001})
+    before = loop_turns()
+    made.run(0.2)
+    assert made.begun == []
+    assert loop_turns() - before < 50  # thousands when it does not wait
 
 
 HOURLY = {"function": "test.ping", "hours": 1}

@@ -60,11 +60,12 @@ class Scheduler:
             self._changed.clear()
             self._update()
             now, clock = time.monotonic(), datetime.now()  # noqa: DTZ005  # local time, as in cron
-            if self._all().get("enabled", True):
-                for job in self._jobs.values():
-                    if job.enabled and job.is_due(now, clock):
-                        self._start(job)
-            waits = [job.wait_s(now, clock) for job in self._jobs.values() if job.enabled]
+            is_on = self._all().get("enabled", True)
+            jobs = [job for job in self._jobs.values() if job.enabled and is_on]
+            for job in jobs:
+                if job.is_due(now, clock):
+                    self._start(job)
+            waits = [job.wait_s(now, clock) for job in jobs]
             self._changed.wait(min([WAIT_MOST_S, *waits]) if waits else None)
 
     def stop(self) -> None:
