@@ -6,12 +6,13 @@ somebody waits for this program to start.
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from greensalt import __version__
 from greensalt.cli import saltarguments
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from greensalt.cli.saltrun import Run
 
 EX_UNAVAILABLE: Final = 69
+RARELY: Final = 100_000  # new objects between two garbage collections: a start makes fewer
 EX_NOPERM: Final = 77
 
 EXIT_CODES: Final[tuple[tuple[type[GreensaltError], int], ...]] = (
@@ -39,6 +41,18 @@ EXIT_CODES: Final[tuple[tuple[type[GreensaltError], int], ...]] = (
     (SaltInvocationError, EX_USAGE),
     (GreensaltError, EX_GENERIC),
 )
+
+
+def command() -> NoReturn:
+    """The program: `main`, and an end that does not take the interpreter down piece by piece.
+
+    All files are closed and all connections ended by then; the rest is a tenth of a short
+    command's time.
+    """
+    gc.set_threshold(RARELY)
+    code = main()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,6 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EX_PIPE
     except KeyboardInterrupt:
+        sys.stdout.flush()
         return EX_INTERRUPTED
 
 

@@ -38,6 +38,7 @@ from greensalt.crypto.handshake.master import (
 from greensalt.crypto.handshake.proofs import check_tok
 from greensalt.crypto.keypair import PrivateKey, public_key
 from greensalt.crypto.signing import signed_publish
+from greensalt.transport.bus import STAMP
 from greensalt.wire.dialect import unpack
 from greensalt.wire.envelope import clear_reply
 
@@ -78,6 +79,7 @@ class Flat:
         self.sessions: dict[str, str] = {}
         self.keys: dict[str, str] = {}
         self.peers: dict[str, Peer] = {}
+        self.sequence = 0
         self.seen: set[tuple[str, str]] = set()
         self.jobs: dict[str, set[str]] = {}
         self.waiting: deque[Pending] = deque()
@@ -145,11 +147,16 @@ class Flat:
         answer = encryptor.encrypt(os.urandom(16) + plain)
         reply = msgpack.packb(answer + hmac.digest(mac_key, answer, "sha256"), use_bin_type=False)
         if row is None:
-            self.bus.send(event)
+            self.fire(event)
             self.reply(identity, reply)
         else:
             self.waiting.append((identity, reply, event, row))
             self.work.set()
+
+    def fire(self, event: bytes) -> None:
+        self.sequence += 1
+        self.bus.send(event, zmq.SNDMORE)
+        self.bus.send(STAMP.pack(b"flatboot", self.sequence))
 
     def reply(self, identity: bytes, body: bytes) -> None:
         self.router.send(identity, zmq.SNDMORE)
@@ -178,7 +185,7 @@ class Flat:
     def acknowledge(self) -> None:
         while self.committed:
             for identity, reply, event, _ in self.committed.popleft():
-                self.bus.send(event)
+                self.fire(event)
                 self.reply(identity, reply)
 
     # -- what is not on the way of a return ----------------------------------------------------
