@@ -22,16 +22,16 @@ Runs = dict[str, dict[str, Any]]
 HEAD = """# Performance
 
 Every figure on this page comes from a recorded run, by the command above its table; `make
-performance` takes all of them anew and writes this page. All daemons, real or emulated minions and
-clients share the machine that is named: ratios within a run mean more than the figures.
+performance` takes all of them anew, some in longer runs, and writes this page. All daemons, real or
+emulated minions and clients share the machine that is named: ratios within a run mean more than the
+figures.
 """
 
 
 class Section(NamedTuple):
-    """A recorded run: its file, command, heading, and what is to be known about it."""
+    """A recorded run: its file, heading, and what is to be known about it."""
 
     run: str
-    command: str
     heading: str
     text: str
 
@@ -39,14 +39,12 @@ class Section(NamedTuple):
 SECTIONS = (
     Section(
         "basics",
-        "python -m tools.bench",
         "One minion, and a small fleet",
         "Real daemons and real commands from the shell; the figures per return come from 250"
         " emulated minions.",
     ),
     Section(
         "scale",
-        "python -m tools.bench.scale",
         "A thousand minions",
         "The minions are emulated: real keys, sockets and loads, and no work. CPU includes all"
         " threads and processes of the master. During the storm as many minions sign in once more,"
@@ -54,41 +52,35 @@ SECTIONS = (
     ),
     Section(
         "many",
-        "python -m tools.bench.scale --minions 9500 --links 300 --jobs 3 --only greensalt",
         "As many as this machine allows",
         "Each of these minions has a subscription of its own; their requests share 300 connections,"
         " since 20,000 open files are the most here.",
     ),
     Section(
         "limit",
-        "python -m tools.bench.limit",
         "How far it is to the limit",
         "`tools/bench/flat.py` is the same way of a return, with the same checks, the committed row"
         " and the event, written flat in one file and nothing else. The two run in turns.",
     ),
     Section(
         "steps",
-        "python -m tools.bench.steps",
         "Where a return's time goes",
         "Steps of one return, each alone in a warm loop.",
     ),
     Section(
         "bus",
-        "python -m tools.bench.bus",
         "The event bus",
         "Events of 1 KiB come in on `master_event_pull.ipc` and go out to subscribers of"
         " everything.",
     ),
     Section(
         "workers",
-        "python -m tools.bench.workers",
         "More processes",
         "Pillars that have to be rendered, with and without a worker process; the clients run"
         " beside them.",
     ),
     Section(
         "files",
-        "python -m tools.bench.files",
         "States, files and pillar",
         "A stock minion on both masters. A proxy between them counts how long it waits for the"
         " master.",
@@ -265,7 +257,7 @@ def page(runs: Runs) -> str:
         run = runs[section.run]
         parts.append(
             f"## {section.heading}\n\n{section.text}\n\n"
-            f"    {section.command} --out docs/performance/{section.run}.json\n\n"
+            f"    {run['command']}\n\n"
             f"{machine_line(run['machine'])}\n\n{table(run['figures'])}"
         )
     return "\n".join(parts)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import psutil
 
 
@@ -14,11 +16,16 @@ def cpu_s(pid: int) -> float:
     """User and system seconds so far of all processes that live now."""
     total = 0.0
     for process in tree(pid):
-        times = process.cpu_times()
-        total += times.user + times.system
+        with suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            total += times.user + times.system
     return total
 
 
 def memory_mib(pid: int) -> float:
     """Proportional set size: what is shared is divided among those who share it."""
-    return float(sum(process.memory_full_info().pss for process in tree(pid)) / (1 << 20))
+    total = 0
+    for process in tree(pid):
+        with suppress(psutil.NoSuchProcess):  # stock masters start short ones now and then
+            total += process.memory_full_info().pss
+    return total / (1 << 20)

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import subprocess
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -56,8 +57,19 @@ def write(title: str, figures: Mapping[str, Figures], out: Path | None) -> None:
     print(f"{title}\n{machine_line(here)}\n\n{table(figures)}", flush=True)
     if out is not None:
         out.write_text(
-            json.dumps({"title": title, "machine": here, "figures": figures}, indent=1) + "\n"
+            json.dumps(
+                {"title": title, "command": _command(), "machine": here, "figures": figures},
+                indent=1,
+            )
+            + "\n"
         )
+
+
+def _command() -> str:
+    """How this was called."""
+    module = Path(sys.argv[0]).with_suffix("").parts[-3:]
+    name = ".".join(module[module.index("tools") :]).removesuffix(".__main__")
+    return " ".join(["python", "-m", name, *sys.argv[1:]])
 
 
 def percentile(values: list[float], percent: float) -> float:
