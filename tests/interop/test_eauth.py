@@ -104,7 +104,9 @@ def test_stocks_runner_client_takes_a_password(master: GreensaltMaster) -> None:
     assert "Auth" in str(runner(master, "jobs.list_jobs", **{**proof, "password": "wrong"}))
 
 
-def test_stocks_run_command_takes_a_password_and_a_token(master: GreensaltMaster) -> None:
+def test_stocks_run_command_takes_a_password_and_a_token(
+    master: GreensaltMaster, where: Path
+) -> None:
     """It reads results from a bus of stock Salt's own kind, so that it can't show any."""
 
     def begin(*words: str) -> str:
@@ -115,6 +117,7 @@ def test_stocks_run_command_takes_a_password_and_a_token(master: GreensaltMaster
         done = run(BIN / "greensalt", "run", "-c", master.dir, "jobs.list_job", jid, "--out=json")
         return json.loads(done.stdout)["User"]
 
+    (where / "token").unlink(missing_ok=True)  # that of another command
     assert asker(begin(*FRED, "jobs.list_jobs")) == "fred"
     assert not begin(*FRED, "manage.up")
     assert begin(*FRED, "-T", "jobs.list_jobs")
