@@ -50,6 +50,11 @@ def wait_asked(made: Bench, fleet: Fleet, *ids: str) -> None:
     made.until(lambda: sorted(asked(fleet)) == sorted(ids))
 
 
+def wait_running(made: Bench, jid: str, ids: list[str]) -> None:
+    """Minions may be asked a moment before the batch counts them as running."""
+    made.until(lambda: bool(status(made, jid)["running"] == ids))
+
+
 def finish_all(made: Bench, fleet: Fleet, jid: str) -> None:
     def over() -> bool:
         for minion_id in sorted(fleet.busy.get(jid, ())):
@@ -64,7 +69,7 @@ def test_one_job_goes_from_minion_to_minion(made: Bench, fleet: Fleet) -> None:
     jid = begin(made)
     for number, minion_id in enumerate(IDS):
         wait_asked(made, fleet, *IDS[: number + 1])
-        assert status(made, jid)["running"] == [minion_id]
+        wait_running(made, jid, [minion_id])
         fleet.finish(jid, minion_id, "ok")
     made.until(lambda: status(made, jid)["state"] == "complete")
     assert sorted(made.master.store.returned(jid)) == list(IDS)
@@ -149,7 +154,7 @@ def test_the_safe_limit_makes_a_batch_of_a_large_job(
 ) -> None:
     jid = begin(made, None, safe_limit=limit, safe_size="2")
     wait_asked(made, fleet, *first)
-    assert status(made, jid)["running"] == first
+    wait_running(made, jid, first)
 
 
 @pytest.mark.parametrize("batch", [None, {"size": "x"}, {"size": 1, "wait": "long"}])
