@@ -113,6 +113,10 @@ class Jobs:
             answer.get("error", ""),
         )
 
+    def next_jid(self) -> str:
+        """A new jid, unlike every other that this master has made."""
+        return self._clock.next(datetime.now(UTC))
+
     def await_returns(
         self, jid: str, minions: Collection[str], timeout_s: float
     ) -> Iterator[Return]:
@@ -164,7 +168,7 @@ class Jobs:
                 "minions": [],
                 "error": f"Master could not resolve minions for target {load.get('tgt')}",
             }
-        jid = load.get("jid") or self._clock.next(datetime.now(UTC))
+        jid = load.get("jid") or self.next_jid()
         minions, missing = list(expectation.minions), list(expectation.missing)
         job = job_of(user, jid, load, minions, missing)
         if (load.get("kwargs") or {}).get("nocache"):
@@ -239,7 +243,7 @@ class Jobs:
 
     def ping_all(self) -> None:
         """Have every minion answer test.ping, so that those with an old key notice it."""
-        jid = self._clock.next(datetime.now(UTC))
+        jid = self.next_jid()
         load: dict[str, Any] = {"fun": "test.ping", "tgt": "*", "kwargs": {}}
         job = job_of(self._config.user, jid, load, sorted(self._roster.ids()), [])
         self._store.add_job(job)

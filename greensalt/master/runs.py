@@ -12,7 +12,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
@@ -27,7 +26,7 @@ from greensalt.master.runresult import RunOutcome, execute, failure
 from greensalt.store.jobs import Job, Return
 from greensalt.wire import tags
 from greensalt.wire.arguments import KWARG_MARK
-from greensalt.wire.jid import JidClock, is_jid
+from greensalt.wire.jid import is_jid
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +116,6 @@ class Runs:
                 (*map(Path, config.wheel_dirs), extensions / "wheel"), package="greensalt.wheels"
             ),
         }
-        self._clock = JidClock()
         self._lane = BoundedSemaphore(config.runners_at_once)
         self._known: dict[str, _Task] = {}
         self._crew = Crew("runs")
@@ -213,7 +211,7 @@ class Runs:
             raise CommandExecutionError(
                 f"{MOST_KNOWN} runners and wheel functions are at work or waiting already"
             )
-        jid = jid or self._clock.next(datetime.now(UTC))
+        jid = jid or self._context.jobs.next_jid()
         task = _Task(kind, fun, arg, kwarg, *who, jid, time.time())
         self._known[task.jid] = task
         try:

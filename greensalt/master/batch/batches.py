@@ -6,7 +6,6 @@ Source: docs/protocol.md 12.6; docs/batch.md.
 from __future__ import annotations
 
 from collections import OrderedDict
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from greensalt.errors import (
@@ -21,7 +20,6 @@ from greensalt.green import Crew
 from greensalt.master.batch.run import BatchParts, BatchRun
 from greensalt.master.batch.state import COMPLETE, RUNNING, STOPPED, BatchState, asked_state
 from greensalt.master.jobs import error_reply
-from greensalt.wire.jid import JidClock
 
 OPEN_MOST: Final = 200
 """Batches that run at once; more are refused."""
@@ -34,7 +32,6 @@ class Batches:
     def __init__(self, parts: BatchParts, timeout_s: float) -> None:
         self._parts = parts
         self._timeout_s = timeout_s
-        self._clock = JidClock()
         self._runs: OrderedDict[str, BatchRun] = OrderedDict()
         self._working: set[str] = set()
         self._crew = Crew("batches")
@@ -56,7 +53,7 @@ class Batches:
         """The clear command `batch`: {enc, load: status} or {error: {name, message}}."""
         try:
             caller, expectation = self._parts.jobs.check(load)
-            jid = str(load.get("jid") or self._clock.next(datetime.now(UTC)))
+            jid = str(load.get("jid") or self._parts.jobs.next_jid())
             if jid in self._runs:  # the same request once more
                 run = self._runs[jid]
                 if run.state.user != caller.name:
