@@ -20,6 +20,7 @@ import zmq
 from gevent.event import AsyncResult
 
 from greensalt.green import Crew
+from greensalt.transport.links import Links
 from greensalt.transport.sockets import (
     BATCH_MESSAGES,
     NOBLOCK,
@@ -27,7 +28,6 @@ from greensalt.transport.sockets import (
     Again,
     Context,
     Doorbell,
-    Drain,
     Parking,
     Socket,
     bind_ipc,
@@ -44,8 +44,6 @@ Handle = Callable[[bytes], bytes]
 
 SILENT_S: Final = 20.0  # that a worker may take for an answer before the work is done here
 TICKET: Final = struct.Struct(">Q")
-MONITORED: Final = int(zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
-EVENT: Final = struct.Struct("=Hi")  # of a monitor: which, and the descriptor
 
 
 class Outside:
@@ -62,7 +60,6 @@ class Outside:
         self.asked = self.answered = self.lost = self.late = 0
         self.on_room: Callable[[], object] = lambda: None
         self._silent_s = silent_s
-        self._context = context
         self._parking = Parking()
         self._next = 0
         self._reserved = 0
@@ -70,7 +67,7 @@ class Outside:
         self._out: dict[bytes, AsyncResult[bytes | None] | None] = {}
         self._connected: set[int] = set()
         self._broken = False
-        self._monitor: Drain | None = None
+        self._links = Links(context, self.sock, self._came, self._went)
 
     @property
     def workers(self) -> int:
@@ -94,24 +91,16 @@ class Outside:
         }
 
     def bind(self, inproc: str, ipc: str) -> None:
-        place = f"inproc://monitor-of-{id(self)}"
-        self.sock.monitor(place, MONITORED)
-        pair = plain_socket(self._context, zmq.PAIR)
-        pair.connect(place)
-        self._monitor = Drain(pair, self._seen)
         self.sock.bind(inproc)
         bind_ipc(self.sock, ipc, 0o600)
 
     def start(self, crew: Crew, owner: Parking) -> None:
         """`owner` is where the device waits."""
         self._parking = owner
-        if self._monitor is not None:
-            crew.spawn_vital("monitor", self._monitor.run)
+        self._links.start(crew)
 
     def close(self) -> None:
-        if self._monitor is not None:
-            self.sock.disable_monitor()
-            self._monitor.close()
+        self._links.stop()
         self._give_up()
         self.sock.close(0)
 
@@ -177,14 +166,13 @@ class Outside:
         self.answered += 1
         answer.set(frames[2])
 
-    def _seen(self, frames: list[bytes]) -> None:
-        """Somebody came or went."""
-        event, descriptor = EVENT.unpack(frames[0])
-        if event == zmq.EVENT_ACCEPTED:
-            self._connected.add(descriptor)
-            self.on_room()
-        elif descriptor in self._connected:
-            self._connected.discard(descriptor)
+    def _came(self, connection: int) -> None:
+        self._connected.add(connection)
+        self.on_room()
+
+    def _went(self, connection: int) -> None:
+        if connection in self._connected:
+            self._connected.discard(connection)
             # Which requests it had, a DEALER does not tell.
             self._broken = self._broken or bool(self._out)
             self._parking.wake()
