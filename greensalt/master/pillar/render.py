@@ -9,7 +9,8 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, Final, Generic, TypeVar
 
-from greensalt.errors import PillarError
+from greensalt.config import MasterConfig
+from greensalt.errors import ConfigError, PillarError
 from greensalt.master.pillar.templates import Templates
 from greensalt.master.pillar.tree import Source, Stamp, Tree, read_text
 from greensalt.master.pillar.yamltext import load_yaml
@@ -127,3 +128,16 @@ def _parsed(renderer: str, text: str) -> Any:
         return json.loads(body)
     except ValueError as error:
         raise PillarError(f"not JSON: {error}") from error
+
+
+def configured_renderer(config: MasterConfig) -> Renderer:
+    """The renderer of a master's own files. Raises ConfigError for a `renderer` that isn't there."""
+    templates = Templates(
+        trim_blocks=config.jinja_trim_blocks,
+        lstrip_blocks=config.jinja_lstrip_blocks,
+        undefined=config.allow_undefined,
+    )
+    try:
+        return Renderer(templates, config.renderer)
+    except PillarError as error:
+        raise ConfigError(f"renderer: {error}") from error

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from greensalt.config import MasterConfig
-from greensalt.errors import ConfigError, PillarError
+from greensalt.errors import PillarError
 from greensalt.green import offload
 from greensalt.master.pillar.compiler import Asked, compile_pillar, pillar_top, render_sls
 from greensalt.master.pillar.external import load_plugins
-from greensalt.master.pillar.render import Recent, Renderer
-from greensalt.master.pillar.templates import Templates
+from greensalt.master.pillar.render import Recent, configured_renderer
 from greensalt.master.pillar.tree import Stamp, Stamps
 from greensalt.wire.dialect import pack_bin, unpack_bin
 
@@ -46,15 +45,7 @@ class PillarService:
     def __init__(self, config: MasterConfig) -> None:
         self._config = config
         self._plugins = load_plugins(config.ext_pillar, Path(config.extension_modules))
-        templates = Templates(
-            trim_blocks=config.jinja_trim_blocks,
-            lstrip_blocks=config.jinja_lstrip_blocks,
-            undefined=config.allow_undefined,
-        )
-        try:
-            self._renderer = Renderer(templates, config.renderer)
-        except PillarError as error:
-            raise ConfigError(f"renderer: {error}") from error
+        self._renderer = configured_renderer(config)
         self._kept: Recent[_Kept] = Recent(KEPT_PILLARS, KEPT_BYTES)
         self._stamps: Recent[tuple[tuple[str, Stamp | None], ...]] = Recent(KEPT_STAMPS)
         self.hits = 0

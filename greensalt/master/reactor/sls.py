@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from greensalt.config import MasterConfig
-from greensalt.errors import ConfigError, PillarError, ReactorError
+from greensalt.errors import PillarError, ReactorError
 from greensalt.green import offload
 from greensalt.master.fileserver.server import FileServer
 from greensalt.master.pillar.compiler import PillarFacts
 from greensalt.master.pillar.functions import salt_functions
-from greensalt.master.pillar.render import Renderer
-from greensalt.master.pillar.templates import Templates
+from greensalt.master.pillar.render import configured_renderer
 from greensalt.master.pillar.tree import Source, Tree, stamp_of
 from greensalt.master.shownoptions import shown_options
 from greensalt.wire.dialect import unpack_bin
@@ -42,15 +41,7 @@ class SlsFiles:
     def __init__(self, config: MasterConfig, files: FileServer) -> None:
         self._config = config
         self._files = files
-        templates = Templates(
-            trim_blocks=config.jinja_trim_blocks,
-            lstrip_blocks=config.jinja_lstrip_blocks,
-            undefined=config.allow_undefined,
-        )
-        try:
-            self._renderer = Renderer(templates, config.renderer)
-        except PillarError as error:
-            raise ConfigError(f"renderer: {error}") from error
+        self._renderer = configured_renderer(config)
 
     def render(self, names: Sequence[str], tag: str, packed: bytes) -> list[Rendered]:
         """The data of all files that `names` mean, for the event `tag` with its packed data."""
