@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import traceback
 from collections.abc import Mapping, Sequence
 from inspect import cleandoc
 from typing import Any, Final, NamedTuple
@@ -16,6 +15,7 @@ from greensalt.functions.docs import strip_markup
 from greensalt.functions.function import CONTEXT, LoadedFunction
 from greensalt.functions.loader import Loader
 from greensalt.functions.results import sendable
+from greensalt.functions.tracebacks import traceback_from
 from greensalt.master.context import MasterContext
 from greensalt.wire.arguments import KWARG_MARK
 
@@ -90,7 +90,7 @@ def _explain(kind: str, function: LoadedFunction, error: BaseException) -> str:
         return f"Exception occurred in {kind} {name}: {type(error).__name__}: {error}"
     if isinstance(error, TypeError) and _is_of_call(error):
         return _misused(function, error)
-    text = _traceback(error)
+    text = traceback_from(error, OWN_FILES)
     log.warning("Exception occurred in %s %s: %s", kind, name, text)
     return f"Exception occurred in {kind} {name}: {text}"
 
@@ -108,14 +108,3 @@ def _is_of_call(error: TypeError) -> bool:
         last = frames
         frames = frames.tb_next
     return last is not None and any(part in last.tb_frame.f_code.co_filename for part in OWN_FILES)
-
-
-def _traceback(error: BaseException) -> str:
-    """The traceback from the function on, without the frames that led to its call."""
-    frames = error.__traceback__
-    start = frames
-    while start is not None and any(
-        part in start.tb_frame.f_code.co_filename for part in OWN_FILES
-    ):
-        start = start.tb_next
-    return "".join(traceback.format_exception(type(error), error, start or frames))

@@ -6,7 +6,6 @@ Source: docs/protocol.md 5.3 (result codes, error texts, blackout).
 from __future__ import annotations
 
 import logging
-import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -24,6 +23,7 @@ from greensalt.functions.function import LoadedFunction
 from greensalt.functions.loader import Loader
 from greensalt.functions.names import inside
 from greensalt.functions.results import sendable
+from greensalt.functions.tracebacks import traceback_from
 from greensalt.minion.context import Context
 
 log = logging.getLogger(__name__)
@@ -142,20 +142,9 @@ def _explain(function: LoadedFunction, error: BaseException) -> str:
         case TypeError():
             log.warning("Passed invalid arguments to %s: %s", name, error)
             return f"Passed invalid arguments to {name}: {error}\n{function.doc or ''}"
-    text = _traceback(error)
+    text = traceback_from(error, OWN_FILES)
     log.warning("The function %s caused an exception: %s", name, text)
     return f"The minion function caused an exception: {text}"
-
-
-def _traceback(error: BaseException) -> str:
-    """The traceback from the function on, without the frames that led to its call."""
-    frames = error.__traceback__
-    start = frames
-    while start is not None and any(
-        part in start.tb_frame.f_code.co_filename for part in OWN_FILES
-    ):
-        start = start.tb_next
-    return "".join(traceback.format_exception(type(error), error, start or frames))
 
 
 def _missing(loader: Loader, fun: str) -> Any:

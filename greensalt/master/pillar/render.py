@@ -131,7 +131,7 @@ def _parsed(renderer: str, text: str) -> Any:
 
 
 def configured_renderer(config: MasterConfig) -> Renderer:
-    """The renderer of a master's own files. Raises ConfigError for a `renderer` that isn't there."""
+    """The renderer of the master's own files; ConfigError for a `renderer` that isn't there."""
     templates = Templates(
         trim_blocks=config.jinja_trim_blocks,
         lstrip_blocks=config.jinja_lstrip_blocks,
