@@ -11,11 +11,8 @@ from typing import Any
 from greensalt.errors import AuthenticationError, AuthorizationError, StoreError
 from greensalt.master.access import Access
 from greensalt.master.jobs import error_reply, may_see
-from greensalt.store.jobs import JobStore, Return
+from greensalt.store.jobs import PAGE_BYTES, PAGE_ROWS, JobStore, Return
 from greensalt.wire.jid import is_jid
-
-FOLLOW_ROWS = 200  # returns in one reply to a follower
-FOLLOW_BYTES = 4 << 20  # and their size, unless a single one has more
 
 
 class Following:
@@ -46,7 +43,7 @@ class Following:
                 raise AuthorizationError(f"job {jid} belongs to {batch['user']}")
         except (AuthenticationError, AuthorizationError, StoreError) as error:
             return error_reply(error)
-        rows = self._returns(str(jid), after) if job else []
+        rows = self._store.returns(str(jid), after, PAGE_ROWS, PAGE_BYTES) if job else []
         more = bool(rows) and bool(self._store.returns(str(jid), rows[-1].seq, limit=1))
         return {
             "enc": "clear",
@@ -60,9 +57,6 @@ class Following:
                 **({"batch": batch} if batch else {}),
             },
         }
-
-    def _returns(self, jid: str, after: int) -> list[Return]:
-        return self._store.returns(jid, after, FOLLOW_ROWS, FOLLOW_BYTES)
 
 
 def _followed(row: Return) -> dict[str, Any]:

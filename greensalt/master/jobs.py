@@ -24,7 +24,7 @@ from greensalt.master.access import Access, Caller, functions_of
 from greensalt.master.dispatch import Dispatch
 from greensalt.master.recent import BY_ID, RecentJobs, job_of
 from greensalt.master.redelivery import Redelivery
-from greensalt.store.jobs import Job, JobStore, Return
+from greensalt.store.jobs import Job, JobStore, Return, returns_of
 from greensalt.target import Expectation, Roster, expected
 from greensalt.transport.bus import EventPublisher
 from greensalt.wire import tags
@@ -33,8 +33,6 @@ from greensalt.wire.jid import JidClock, is_jid
 
 log = logging.getLogger(__name__)
 
-PAGE_ROWS = 200  # of returns that somebody in here waits for
-PAGE_BYTES = 4 << 20
 PASSED_ON = ("metadata", "ret_config", "ret_kwargs", "module_executors", "executor_opts")
 
 
@@ -130,10 +128,10 @@ class Jobs:
             until = time.monotonic() + timeout_s
             while missing:
                 stored.clear()
-                while page := self._store.returns(jid, cursor, PAGE_ROWS, PAGE_BYTES):
-                    cursor = page[-1].seq
-                    missing.difference_update(each.id for each in page)
-                    yield from page
+                for row in returns_of(self._store, jid, cursor):
+                    cursor = row.seq
+                    missing.discard(row.id)
+                    yield row
                 if missing and not stored.wait(max(0.0, until - time.monotonic())):
                     return
         finally:

@@ -23,7 +23,7 @@ from greensalt.master.access.rules import allowed_to, at_start, may_publish
 from greensalt.master.jobs import Jobs
 from greensalt.master.runs import Runs
 from greensalt.master.sessions import Peer
-from greensalt.store.jobs import JobStore, Return
+from greensalt.store.jobs import JobStore, Return, returns_of
 from greensalt.target import Roster, expand_compound, expand_nodegroup, expected
 from greensalt.wire.ids import check_minion_id
 from greensalt.wire.jid import is_jid
@@ -41,7 +41,6 @@ BURST: Final = 30.0
 AT_ONCE: Final = 4  # requests of one minion that the master waits for something in
 AT_ONCE_OF_ALL: Final = 100
 WAIT_MOST_S: Final = 60.0  # a stock minion gives its request up then
-RETURNS_PAGE: Final = 200
 
 PILLAR_TYPES: Final = frozenset({"pillar", "pillar_pcre", "compound"})
 
@@ -96,7 +95,7 @@ class PeerRequests:
         jid = load.get("jid")
         if not isinstance(jid, str) or not is_jid(jid) or self._publisher(jid) != peer.id:
             return self._refused(peer, "not its job", f"it did not publish the job {jid!r:.40}")
-        return {row.id: _shown(row) for row in self._rows(jid)}
+        return {row.id: _shown(row) for row in returns_of(self._store, jid)}
 
     def publish_and_wait(self, peer: Peer, load: dict[str, Any]) -> dict[str, Any]:
         """`minion_publish`, of old minions: {minion: value} once all have returned, or in time.
@@ -217,12 +216,6 @@ class PeerRequests:
             if job is not None and job.load.get("cmd") == "minion_pub":
                 publisher = str(job.load.get("id"))
         return publisher
-
-    def _rows(self, jid: str) -> Iterator[Return]:
-        after = 0
-        while rows := self._store.returns(jid, after, RETURNS_PAGE):
-            yield from rows
-            after = rows[-1].seq
 
     # -- run ---------------------------------------------------------------------------------
 

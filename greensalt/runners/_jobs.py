@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from greensalt.store.jobs import Job, JobStore, JobSummary, Return
+from greensalt.store.jobs import Job, JobSummary, Return
 from greensalt.wire.jid import display_time
 
-PAGE_BYTES: Final = 8 << 20
 NO_SUCH_JOB: Final = "Cannot contact returner or no job with this jid"
 
 
@@ -36,11 +34,3 @@ def result_of(row: Return) -> Any:
     stamp = datetime.fromtimestamp(row.received, UTC).isoformat()
     fields = ("fun", "jid", "user", "fun_args", "return", "success")
     return {**{key: row.load[key] for key in fields if key in row.load}, "_stamp": stamp}
-
-
-def returns_of(store: JobStore, jid: str) -> Iterator[Return]:
-    """All returns of a job so far."""
-    after = 0
-    while page := store.returns(jid, after, max_bytes=PAGE_BYTES):
-        yield from page
-        after = page[-1].seq

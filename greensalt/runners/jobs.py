@@ -14,8 +14,8 @@ from typing import Any, Final
 from greensalt.errors import SaltInvocationError
 from greensalt.master.context import MasterContext
 from greensalt.master.whoisup import present
-from greensalt.runners._jobs import NO_SUCH_JOB, formatted, listed, result_of, returns_of
-from greensalt.store.jobs import Job
+from greensalt.runners._jobs import NO_SUCH_JOB, formatted, listed, result_of
+from greensalt.store.jobs import Job, returns_of
 from greensalt.wire.jid import display_time, is_jid
 
 GREEN = True

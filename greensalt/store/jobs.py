@@ -8,8 +8,12 @@ Source: Spec 8.1, 8.2.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, NamedTuple, Protocol
+
+PAGE_ROWS: Final = 200
+PAGE_BYTES: Final = 4 << 20
+"""Of returns that are read at once, so that a large job does not fill the memory."""
 
 
 class Job(NamedTuple):
@@ -137,3 +141,10 @@ class JobStore(Protocol):
     def close(self) -> None:
         """Finish what was begun and close; whoever writes later gets a StoreError."""
         ...
+
+
+def returns_of(store: JobStore, jid: str, after: int = 0) -> Iterator[Return]:
+    """All returns of a job so far whose `seq` is above `after`; raises StoreError."""
+    while page := store.returns(jid, after, PAGE_ROWS, PAGE_BYTES):
+        yield from page
+        after = page[-1].seq

@@ -15,11 +15,11 @@ from gevent.event import Event
 
 from greensalt.errors import StoreError
 from greensalt.master.batch.state import COMPLETE, HALTED, OVER, RUNNING, BatchState
-from greensalt.master.jobs import PAGE_BYTES, PAGE_ROWS, Jobs
+from greensalt.master.jobs import Jobs
 from greensalt.master.liveness import Liveness
 from greensalt.master.presence import Presence
 from greensalt.store.batches import BatchStore
-from greensalt.store.jobs import JobStore, Return
+from greensalt.store.jobs import JobStore, Return, returns_of
 from greensalt.target.batchsize import batch_size
 from greensalt.transport.bus import EventPublisher
 from greensalt.wire import tags
@@ -209,13 +209,11 @@ class BatchRun:
     # -- what became of them -------------------------------------------------------------------
 
     def _take_returns(self) -> None:
-        store = self._parts.store
-        while page := store.returns(self.state.jid, self._cursor, PAGE_ROWS, PAGE_BYTES):
-            for each in page:
-                self.returned.add(each.id)
-                if self.state.failhard and each.seq > self.state.forgiven and _failed(each):
-                    self.halting = True
-            self._cursor = page[-1].seq
+        for each in returns_of(self._parts.store, self.state.jid, self._cursor):
+            self._cursor = each.seq
+            self.returned.add(each.id)
+            if self.state.failhard and each.seq > self.state.forgiven and _failed(each):
+                self.halting = True
 
     def _judge_silent(self) -> None:
         """Give up who is overdue and is not there, or says that it does not run the job."""
