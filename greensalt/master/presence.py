@@ -14,7 +14,7 @@ Source: docs/presence.md; docs/protocol.md 7.2.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import gevent
 
@@ -112,13 +112,9 @@ class PresenceEvents:
             gevent.sleep(LOOK_S)
             now = self._presence.connected()
             if now != before:
-                change = {"new": _sorted(now - before), "lost": _sorted(before - now)}
+                change = {"new": sorted(now - before), "lost": sorted(before - now)}
                 self._bus.fire(tags.PRESENCE_CHANGE, change)
                 before = now
             if time.monotonic() - told >= self._interval_s:
                 told = time.monotonic()
-                self._bus.fire(tags.PRESENCE_PRESENT, {"present": _sorted(now)})
-
-
-def _sorted(minions: Iterable[str]) -> list[str]:
-    return sorted(minions)
+                self._bus.fire(tags.PRESENCE_PRESENT, {"present": sorted(now)})
