@@ -177,27 +177,11 @@ def return_times(peer: Peer, key: str, child: subprocess.Popen[str]) -> list[flo
     """Return after return as long as the child runs: the seconds until each is acknowledged."""
     times: list[float] = []
     while child.poll() is None and len(times) < 100_000:
-        jid = publish(peer, key)
+        jid = fleet.publish([peer], key)
         begun = time.perf_counter()
         peer.returns(jid)
         times.append(time.perf_counter() - begun)
     return times
-
-
-def publish(peer: Peer, key: str) -> str:
-    load = {
-        "cmd": "publish",
-        "tgt": [peer.id],
-        "tgt_type": "list",
-        "fun": "test.ping",
-        "arg": [],
-        "ret": "",
-        "jid": "",
-        "kwargs": {},
-        "user": "root",
-        "key": key,
-    }
-    return str(peer.clear(load)["load"]["jid"])
 
 
 def pillars(master: Master, count: int) -> dict[str, float]:

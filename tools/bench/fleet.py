@@ -26,6 +26,13 @@ def sign_in(count: int, ret_port: int, prefix: str = "bench") -> list[Peer]:
 
 def run_job(peers: list[Peer], key: str) -> int:
     """Publish test.ping to the fleet and have every minion return; the number of returns."""
+    jid = publish(peers, key)
+    gevent.joinall([gevent.spawn(peer.returns, jid) for peer in peers], raise_error=True)
+    return len(peers)
+
+
+def publish(peers: list[Peer], key: str) -> str:
+    """Publish test.ping to these minions; the jid."""
     load: dict[str, Any] = {
         "cmd": "publish",
         "tgt": [peer.id for peer in peers],
@@ -40,6 +47,4 @@ def run_job(peers: list[Peer], key: str) -> int:
     }
     answer = peers[0].clear(load)["load"]
     assert len(answer["minions"]) == len(peers), answer
-    jid = answer["jid"]
-    gevent.joinall([gevent.spawn(peer.returns, jid) for peer in peers], raise_error=True)
-    return len(peers)
+    return str(answer["jid"])
