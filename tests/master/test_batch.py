@@ -85,7 +85,7 @@ def test_a_share_of_the_minions_works_at_once(made: Bench, fleet: Fleet) -> None
     wait_asked(made, fleet, "m0", "m1")
     fleet.finish(jid, "m1", "ok")
     wait_asked(made, fleet, "m0", "m1", "m2")
-    assert status(made, jid)["running"] == ["m0", "m2"]
+    wait_running(made, jid, ["m0", "m2"])
 
 
 def test_a_failure_halts_the_batch_and_resuming_forgives_it(made: Bench, fleet: Fleet) -> None:
