@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any, Final
 
+from gevent import Greenlet
+
 from greensalt.errors import (
     AuthenticationError,
     AuthorizationError,
@@ -24,6 +26,8 @@ from greensalt.master.jobs import error_reply
 OPEN_MOST: Final = 200
 """Batches that run at once; more are refused."""
 KEPT_MOST: Final = 1000
+LEAVE_S: Final = 10.0
+"""How long who resumes a batch waits for the end of who led it: it may be writing."""
 
 
 class Batches:
@@ -33,7 +37,7 @@ class Batches:
         self._parts = parts
         self._timeout_s = timeout_s
         self._runs: OrderedDict[str, BatchRun] = OrderedDict()
-        self._working: set[str] = set()
+        self._working: dict[str, Greenlet[..., None]] = {}
         self._crew = Crew("batches")
 
     def start(self) -> None:
@@ -102,6 +106,10 @@ class Batches:
     def resume(self, jid: str) -> dict[str, Any]:
         """Go on with those whose turn has not come. Raises CommandExecutionError."""
         run = self._find(jid)
+        leader = self._working.get(jid)
+        if leader and run.state.state != RUNNING:
+            leader.join(LEAVE_S)
+            run = self._find(jid)
         if run.state.state in (RUNNING, COMPLETE) or jid in self._working:
             raise CommandExecutionError(f"batch {jid} is {run.state.state}, there is no more to do")
         again = self._runs[jid] = BatchRun(run.state, self._parts)
@@ -122,14 +130,13 @@ class Batches:
         return run
 
     def _work(self, run: BatchRun) -> None:
-        self._working.add(run.state.jid)
-        self._crew.spawn(run.state.jid, self._lead, run)
+        self._working[run.state.jid] = self._crew.spawn(run.state.jid, self._lead, run)
 
     def _lead(self, run: BatchRun) -> None:
         try:
             run.run()
         finally:
-            self._working.discard(run.state.jid)
+            self._working.pop(run.state.jid, None)
 
     def _forget(self) -> None:
         for jid in list(self._runs)[: max(0, len(self._runs) - KEPT_MOST)]:
