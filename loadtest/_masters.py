@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import pwd
+import random
 import shutil
 import socket
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -25,6 +26,7 @@ READY_S: Final = 60.0
 GRACE_S: Final = 5.0
 # A stock master waits for its processes one after another; they need not end nicely.
 STOCK_GRACE_S: Final = 1.0
+PORTS: Final = (10_000, 32_000)
 
 
 class Running(NamedTuple):
@@ -83,11 +85,15 @@ def stop(master: Running) -> None:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that was free a moment ago."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+    """A TCP port of 127.0.0.1 that was free a moment ago.
+
+    Not one that the kernel gives to whoever asks for any: it would be given again too soon.
+    """
+    while True:
+        port = random.randrange(*PORTS)
+        with socket.socket() as sock, suppress(OSError):
+            sock.bind(("127.0.0.1", port))
+            return port
 
 
 def python_child(name: str, module: str, argument: Path, output: Path) -> Child:

@@ -7,6 +7,7 @@ quotes. `start()` returns once the daemon itself has said that it is ready.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import pwd
@@ -34,6 +35,7 @@ READY_S = 60.0
 # A stock minion takes 8 s to end on SIGTERM, and hangs if its master has just gone.
 STOCK_GRACE_S = 1.0
 PORTS = (10_000, 32_000)
+PORT_BLOCK = 100
 
 
 def stock_bin(version: str) -> Path:
@@ -42,20 +44,51 @@ def stock_bin(version: str) -> Path:
     return cache / f"salt-{version}" / "bin"
 
 
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that was free a moment ago.
+class Ports:
+    """TCP ports of 127.0.0.1 that nobody else is given, in this process or another one.
 
     From below those that the kernel gives to outgoing connections: one of these could be taken
-    again before the daemon binds it.
+    again before a daemon binds it. They are shared out in blocks, and a process has a block while
+    it has the block's first port bound, which ends however the process ends.
     """
-    while True:
-        port = random.randrange(*PORTS)
-        with socket.socket() as sock:
-            try:
-                sock.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
+
+    def __init__(self) -> None:
+        self._pid = 0
+        self._turn: Iterator[int] = iter(())
+        self._claim: socket.socket | None = None
+
+    def next(self) -> int:
+        """A port that is free, and that was not given for as many turns as a block has."""
+        if self._pid != os.getpid():  # also in a process that was forked
+            self._turn = itertools.cycle(self._block())
+            self._pid = os.getpid()
+        for port in itertools.islice(self._turn, PORT_BLOCK):
+            if sock := _bound(port):
+                sock.close()
+                return port
+        raise AssertionError("no port of 127.0.0.1 is free")
+
+    def _block(self) -> range:
+        firsts = list(range(*PORTS, PORT_BLOCK))
+        random.shuffle(firsts)
+        for first in firsts:
+            if claim := _bound(first):
+                self._claim = claim
+                return range(first + 1, first + PORT_BLOCK)
+        raise AssertionError("no block of ports of 127.0.0.1 is free")
+
+
+def _bound(port: int) -> socket.socket | None:
+    sock = socket.socket()
+    try:
+        sock.bind(("127.0.0.1", port))
+    except OSError:
+        sock.close()
+        return None
+    return sock
+
+
+free_port = Ports().next
 
 
 @contextmanager
