@@ -50,7 +50,8 @@ class Home:
     """The hub that a daemon lives on, and native threads beside it. Make it on that hub.
 
     `run(fn, ...)` runs fn on the hub wherever it is called from; `aside(fn, ...)` in a native
-    thread. Both wait for the result, and what fn raises is raised to the caller.
+    thread. Both wait for the result, and what fn raises is raised to the caller. `begin(fn, ...)`
+    lets fn run on the hub meanwhile; what it gives back waits for the result when it is called.
 
     A native thread can't be interrupted. When the greenlet that waits for one is killed, whatever
     the thread has going on the hub (a command, a request) is killed with it, and the thread gets
@@ -71,11 +72,22 @@ class Home:
     def run(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         if self.is_here():
             return fn(*args, **kwargs)
+        return self.begin(fn, *args, **kwargs)()
+
+    def begin(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Callable[[], T]:
         done: Future[T] = Future()
+        if self.is_here():
+            helper = gevent.spawn(_settle, done, fn, args, kwargs)
+
+            def wait() -> T:
+                helper.join()
+                return done.result()
+
+            return wait
         # A thread that somebody else started has no errand: nothing ends it early.
         errand = getattr(self._local, "errand", None) or _Errand()
         self._hub.call(errand.start, done, fn, args, kwargs)
-        return done.result()
+        return done.result
 
     def aside(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         if not self.is_here():

@@ -6,7 +6,7 @@ can't come from a request and no argspec shows it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -153,6 +153,10 @@ class Context:
     def request(self, load: dict[str, Any]) -> Any:
         """Send an encrypted request (a dict with `cmd`) to the master; its reply, decoded."""
         return self.home.run(self.uplink.request, load)
+
+    def begin_request(self, load: dict[str, Any]) -> Callable[[], Any]:
+        """As `request`, and go on: what is given back waits for the reply when it is called."""
+        return self.home.begin(self.uplink.request, load)
 
     def refresh(self, what: str) -> bool:
         """Load "modules", "pillar" or "grains" anew."""

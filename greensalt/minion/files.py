@@ -26,6 +26,7 @@ SCHEME = "salt://"
 TRIES = 3  # of a file that changes while it is fetched
 
 Request = Callable[[dict[str, Any]], Any]
+Begin = Callable[[dict[str, Any]], Callable[[], Any]]
 
 
 class Source(NamedTuple):
@@ -58,10 +59,17 @@ def parse_url(url: str, env: str) -> Source:
 
 
 class FileClient:
-    """Asks the master for files. `request` sends an encrypted request and returns the result."""
+    """Asks the master for files. `request` sends an encrypted request and returns the result.
 
-    def __init__(self, request: Request, cachedir: Path, chunk_bytes: int) -> None:
+    `begin` sends one and goes on; what it returns gives the result. With it the master works on the
+    next chunk of a large file while this side opens and writes one.
+    """
+
+    def __init__(
+        self, request: Request, cachedir: Path, chunk_bytes: int, begin: Begin | None = None
+    ) -> None:
         self._request = request
+        self._begin = begin
         self._cachedir = cachedir
         self._chunk_bytes = chunk_bytes
 
@@ -129,14 +137,23 @@ class FileClient:
     def _download(self, source: Source, file: IO[bytes], level: int) -> bool:
         """Write all chunks; False when the master has no such file."""
         load = {"cmd": "_serve_file", **source.load, **({"gzip": level} if level else {})}
+        ahead: dict[int, Callable[[], Any]] = {}  # what was asked for early, by offset
         while True:
-            reply = self._request({**load, "loc": file.tell()})
+            at = file.tell()
+            coming = ahead.pop(at, None)
+            reply = coming() if coming else self._request({**load, "loc": at})
             if not isinstance(reply, dict) or "data" not in reply:
                 raise CommandExecutionError(f"the master can't serve {SCHEME}{source.path}")
             data = as_bytes(reply["data"])
             if not data:
                 return bool(reply.get("dest"))
-            file.write(gzip.decompress(data) if reply.get("gzip") else data)
+            data = gzip.decompress(data) if reply.get("gzip") else data
+            if self._begin and len(data) >= self._chunk_bytes:
+                # The file most likely goes on in chunks of this size.
+                for place in (at + len(data), at + 2 * len(data)):
+                    if place not in ahead:
+                        ahead[place] = self._begin({**load, "loc": place})
+            file.write(data)
 
     def push(self, file: Path, names: list[str]) -> bool:
         """Send a file to the master; False when it refuses."""

@@ -60,6 +60,7 @@ from greensalt.wire.envelope import (
 
 log = logging.getLogger(__name__)
 
+SMALL_BYTES = 8192  # of a reply that the hub itself opens
 SECRET_BYTES = 48  # fits under OAEP with either hash
 
 
@@ -348,7 +349,11 @@ class MasterSession:
     def _open_result(self, reply: Any, nonce: str) -> Any:
         if not isinstance(reply, EncryptedReply) or self._session is None:
             raise MalformedMessage("the reply is not encrypted")
-        return self._session.loads(reply.packet, nonce, self.codecs)
+        if len(reply.packet) <= SMALL_BYTES:
+            return self._session.loads(reply.packet, nonce, self.codecs)
+        # A box of its own: the session's belongs to the hub's thread.
+        box = Crypticle(self._session.key_string)
+        return offload(box.loads, reply.packet, nonce, self.codecs)
 
     def _open_pillar(self, reply: Any, nonce: str) -> dict[str, Any]:
         if not isinstance(reply, PillarReply):

@@ -14,7 +14,9 @@ from greensalt.wire.ids import safe_join
 
 def _client(context: Context) -> FileClient:
     opts = context.opts
-    return FileClient(context.request, Path(opts.cachedir), opts.file_buffer_size)
+    return FileClient(
+        context.request, Path(opts.cachedir), opts.file_buffer_size, context.begin_request
+    )
 
 
 def _env(saltenv: str | None, context: Context) -> str:

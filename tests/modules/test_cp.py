@@ -5,16 +5,18 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import gevent
 import pytest
+from gevent.event import Event
 
 from greensalt.config import MasterConfig
 from greensalt.crypto.crypticle import Crypticle, generate_key_string
-from greensalt.errors import MalformedMessage
+from greensalt.errors import MalformedMessage, RequestRefused
 from greensalt.master.fileserver.receive import Receiver
 from greensalt.master.fileserver.server import file_server
 from greensalt.master.sessions import Peer
@@ -244,6 +246,42 @@ class TestWithAMaster:
         master.change = remove
         assert minion.call("cp.get_file", "salt://one.txt", str(tmp_path / "x")) == ""
         assert not (tmp_path / "x").exists()
+
+    def test_the_next_chunk_of_a_large_file_is_asked_for_before_one_has_come(
+        self, master: MasterFiles, tmp_path: Path
+    ) -> None:
+        asked: defaultdict[int, Event] = defaultdict(Event)
+        early: list[bool] = []
+
+        def change(load: dict[str, Any]) -> None:
+            if load["cmd"] == "_serve_file":
+                asked[load["loc"]].set()
+                if load["loc"] in (1000, 3000):
+                    early.append(asked[load["loc"] + 1000].wait(20))
+
+        master.change = change
+        other = Caller(tmp_path / "other", file_buffer_size=1000)
+        other.ear.request = master.request  # type: ignore[method-assign]
+        other.call("cp.get_file", "salt://large.bin", str(tmp_path / "x"))
+        assert (tmp_path / "x").read_bytes() == LARGE
+        assert early == [True, True]
+        assert master.count("_serve_file") == 8  # with the end, and one that was asked in vain
+
+    def test_what_is_no_file_any_more_in_the_middle_is_not_kept(
+        self, master: MasterFiles, tmp_path: Path
+    ) -> None:
+        def fail(load: dict[str, Any]) -> None:
+            if load.get("loc") == 2000:
+                raise RequestRefused("no more")
+
+        master.change = fail
+        other = Caller(tmp_path / "other", file_buffer_size=1000)
+        other.ear.request = master.request  # type: ignore[method-assign]
+        dest = tmp_path / "made/x"
+        dest.parent.mkdir()
+        outcome = other.job("cp.get_file", "salt://large.bin", str(dest))
+        assert (outcome.success, "no more" in outcome.ret) == (False, True)
+        assert list(dest.parent.iterdir()) == []
 
     def test_files_are_pushed(self, minion: Caller, master: MasterFiles, tmp_path: Path) -> None:
         source = tmp_path / "up"
