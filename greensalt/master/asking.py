@@ -1,19 +1,18 @@
 """The master asks minions itself, on behalf of a run: publish, wait for the returns.
 
-Who has not returned in time is asked whether they still work on it (`saltutil.find_job`); only
-those that do are waited for any longer. Source: docs/protocol.md 8.4.
+Of those that have not returned in time only those that still work on it (master/liveness.py) are
+waited for any longer. Source: docs/protocol.md 8.4, 12.7.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from greensalt.master.jobs import Jobs
+from greensalt.master.liveness import FIND_JOB, Liveness
 from greensalt.store.jobs import Return
 from greensalt.wire.arguments import KWARG_MARK
-
-FIND_JOB: Final = "saltutil.find_job"
 
 
 class Answers(NamedTuple):
@@ -38,8 +37,9 @@ class Answers(NamedTuple):
 class Asking:
     """Asks minions. `user` of a question has the right to: it is checked nowhere here."""
 
-    def __init__(self, jobs: Jobs, timeout_s: float, gather_s: float) -> None:
+    def __init__(self, jobs: Jobs, liveness: Liveness, timeout_s: float, gather_s: float) -> None:
         self._jobs = jobs
+        self._liveness = liveness
         self._timeout_s = timeout_s
         self._gather_s = gather_s
 
@@ -66,6 +66,7 @@ class Asking:
         answers = Answers(published.jid, list(published.minions), {}, published.error)
         pending = set(answers.minions)
         timeout_s = self._timeout_s if timeout_s is None else timeout_s
+        gather_s = self._gather_s if gather_s is None else gather_s
         while pending:
             for row in self._jobs.await_returns(answers.jid, pending, timeout_s):
                 answers.returns[row.id] = row
@@ -73,20 +74,9 @@ class Asking:
             if pending and (fun == FIND_JOB or not wait()):
                 break
             if pending:
-                pending = self._at_work(user, answers.jid, pending, gather_s)
+                pending = self._liveness.running(answers.jid, pending, gather_s)
         # Those that were done between the two questions.
         silent = answers.silent
         for row in self._jobs.await_returns(answers.jid, silent, 0):
             answers.returns[row.id] = row
         return answers
-
-    def _at_work(self, user: str, jid: str, minions: set[str], gather_s: float | None) -> set[str]:
-        found = self.ask(
-            user,
-            sorted(minions),
-            FIND_JOB,
-            [jid],
-            tgt_type="list",
-            timeout_s=self._gather_s if gather_s is None else gather_s,
-        )
-        return {minion_id for minion_id, ret in found.results.items() if ret}

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from greensalt.master.access import Access
     from greensalt.master.fileserver.server import FileServer
     from greensalt.master.jobs import Jobs
+    from greensalt.master.liveness import Liveness
     from greensalt.master.pillar import PillarService
     from greensalt.master.presence import Presence
     from greensalt.master.reactor import Reactor
@@ -58,6 +59,7 @@ class MasterContext:
     files: FileServer
     pillars: PillarService
     presence: Presence
+    liveness: Liveness
     reactor: Reactor | None = None
     batches: Any = None
     returners: Returners | None = None
@@ -103,7 +105,7 @@ class MasterContext:
 
         def asked() -> Answers:
             config = self.config
-            asking = Asking(self.jobs, config.timeout, config.gather_job_timeout)
+            asking = Asking(self.jobs, self.liveness, config.timeout, config.gather_job_timeout)
             return asking.ask(
                 self.user,
                 tgt,

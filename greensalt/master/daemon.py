@@ -246,6 +246,8 @@ class Master:
         self.jobs = Jobs(
             config, self.store, self.bus, self.dispatch, self.roster, self.access, recent, clock
         )
+        self.liveness = Liveness(self.jobs, self.presence, config.user, config.gather_job_timeout)
+        self._on_close("liveness", self.liveness.stop)
         self.returns = Returns(self.store, self.bus, recent, clock)
         self.pillars = PillarService(config)
         self.services = Services(
@@ -279,7 +281,7 @@ class Master:
                 clear_routes(
                     self.signin,
                     self.jobs,
-                    Following(self.store, self.access, self.batches.status),
+                    Following(self.store, self.access, self.liveness, self.batches.status),
                     RunRequests(self.runs, self.access),
                     TokenCommands(self.access),
                     self.batches,
@@ -348,6 +350,7 @@ class Master:
             files=self.files,
             pillars=self.pillars,
             presence=self.presence,
+            liveness=self.liveness,
         )
         self.runs = Runs(self.surroundings)
         self.runs.recover()
@@ -363,9 +366,6 @@ class Master:
         self._on_close("reactor", reactor.stop)
 
     def _prepare_batches(self) -> None:
-        config = self.config
-        self.liveness = Liveness(self.jobs, self.presence, config.user, config.gather_job_timeout)
-        self._on_close("liveness", self.liveness.stop)
         parts = BatchParts(
             self.jobs,
             self.store,
@@ -374,7 +374,7 @@ class Master:
             self.liveness,
             BatchStore(self.store.database),
         )
-        self.batches = self.surroundings.batches = Batches(parts, config.timeout)
+        self.batches = self.surroundings.batches = Batches(parts, self.config.timeout)
 
     def _start_upkeep(self) -> None:
         self.upkeep = Upkeep(

@@ -1,6 +1,6 @@
-"""Following a job: its returns after a cursor, from the store.
+"""Following a job: its returns after a cursor, from the store, and who still works on it.
 
-Source: docs/protocol.md 12.
+Source: docs/protocol.md 12.1, 12.7.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from typing import Any
 from greensalt.errors import AuthenticationError, AuthorizationError, StoreError
 from greensalt.master.access import Access
 from greensalt.master.jobs import error_reply, may_see
-from greensalt.store.jobs import PAGE_BYTES, PAGE_ROWS, JobStore, Return
+from greensalt.master.liveness import RUNNING, SILENT, Answer, Liveness
+from greensalt.store.jobs import PAGE_BYTES, PAGE_ROWS, Job, JobStore, Return
 from greensalt.wire.jid import is_jid
 
 
@@ -22,9 +23,11 @@ class Following:
         self,
         store: JobStore,
         access: Access,
-        batch_of: Callable[[str], dict[str, Any] | None] = lambda _jid: None,
+        liveness: Liveness,
+        batch_of: Callable[[str], dict[str, Any] | None],
     ) -> None:
         self._batch_of = batch_of
+        self._liveness = liveness
         self._store = store
         self._access = access
 
@@ -35,6 +38,7 @@ class Following:
             jid, after = load.get("jid"), load.get("after", 0)
             if not is_jid(jid) or not isinstance(after, int):
                 raise AuthorizationError(f"{jid!r} is not a job id")
+            heard = _heard(load)
             batch = self._batch_of(str(jid))  # before its returns: who is over has them all
             job = self._store.job(str(jid))
             if job is not None and not may_see(self._access, caller, job):
@@ -45,6 +49,7 @@ class Following:
             return error_reply(error)
         rows = self._store.returns(str(jid), after, PAGE_ROWS, PAGE_BYTES) if job else []
         more = bool(rows) and bool(self._store.returns(str(jid), rows[-1].seq, limit=1))
+        alive = {"liveness": self._alive(job, batch, *heard)._asdict()} if heard else {}
         return {
             "enc": "clear",
             "load": {
@@ -55,8 +60,34 @@ class Following:
                 "cursor": rows[-1].seq if rows else after,
                 "more": more,
                 **({"batch": batch} if batch else {}),
+                **alive,
             },
         }
+
+    def _alive(
+        self, job: Job | None, batch: dict[str, Any] | None, after: int, gather_s: float
+    ) -> Answer:
+        """Who works on a job; of a batch that goes on the batch itself says it."""
+        if job is None:
+            return Answer(after, {})
+        if batch and batch["state"] == "running":
+            given_up = dict.fromkeys(batch["silent"], SILENT)
+            return Answer(0, {**dict.fromkeys(batch["running"], RUNNING), **given_up})
+
+        def outstanding() -> set[str]:
+            return set(job.minions).difference(self._store.returned(job.jid))
+
+        return self._liveness.known(job.jid, outstanding, after, gather_s)
+
+
+def _heard(load: dict[str, Any]) -> tuple[int, float] | None:
+    """What who asks for the liveness knows already, and how long minions have to answer."""
+    after, gather_s = load.get("liveness"), load.get("gather_job_timeout", 0)
+    if after is None:
+        return None
+    if not isinstance(after, int) or not isinstance(gather_s, int | float):
+        raise AuthorizationError("`liveness` and `gather_job_timeout` are numbers")
+    return after, float(gather_s)
 
 
 def _followed(row: Return) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from gevent.event import Event
 from greensalt.errors import StoreError
 from greensalt.master.batch.state import COMPLETE, HALTED, OVER, RUNNING, BatchState
 from greensalt.master.jobs import Jobs
-from greensalt.master.liveness import Liveness
+from greensalt.master.liveness import RUNNING as AT_WORK, Liveness
 from greensalt.master.presence import Presence
 from greensalt.store.batches import BatchStore
 from greensalt.store.jobs import JobStore, Return, returns_of
@@ -222,12 +222,12 @@ class BatchRun:
         if not overdue:
             return
         given_up = []
-        for minion_id, known in self._parts.liveness.known(self.state.jid, overdue).items():
-            if time.time() - known.at > self._parts.liveness.interval_s + STEP_S:
-                continue  # an old answer
-            if known.running:
-                self._deadlines[minion_id] = now + self._parts.liveness.interval_s
+        states = self._parts.liveness.known(self.state.jid, lambda: overdue).minions
+        for minion_id, state in states.items():
+            if state == AT_WORK:
                 self._grace.pop(minion_id, None)
+            elif minion_id not in overdue:
+                continue
             elif now - self._grace.setdefault(minion_id, now) >= GRACE_S:
                 given_up.append(minion_id)
         if given_up:
