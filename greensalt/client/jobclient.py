@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from greensalt.client.arguments import add_kwargs
+from greensalt.client.findjob import FIND_JOB
 from greensalt.client.link import MasterLink, Published
 from greensalt.client.masterbatch import MasterBatch
 from greensalt.client.proof import Proof, take_proof
@@ -31,7 +32,6 @@ from greensalt.wire.jid import JidClock, is_jid
 log = logging.getLogger(__name__)
 
 SYNC_S: Final = 1.0
-FIND_JOB: Final = "saltutil.find_job"
 
 Target = str | Sequence[str]
 Function = str | Sequence[str]

@@ -72,6 +72,27 @@ class Published(NamedTuple):
     error: str = ""
 
 
+class Ask(NamedTuple):
+    """The question who works on a job: what changed after a number of the master's (12.7).
+
+    `gather_s` is how long a minion has for its answer.
+    """
+
+    after: int
+    gather_s: float
+
+
+class Liveness(NamedTuple):
+    """What the master says of minions, and the number of its last word.
+
+    A state is `running`, or else `idle` (it does not run the job), `silent` (no answer) or `gone`
+    (not connected).
+    """
+
+    number: int
+    minions: dict[str, str]
+
+
 class Page(NamedTuple):
     """Some returns of a job in the order the master stored them, and the cursor behind them."""
 
@@ -82,6 +103,8 @@ class Page(NamedTuple):
     more: bool
     batch: dict[str, Any] | None = None
     """How a batch stands that the master leads under this jid (12.6)."""
+    liveness: Liveness | None = None
+    """Who works on the job, if that was asked and the master knows."""
 
 
 class MasterLink:
@@ -208,9 +231,11 @@ class MasterLink:
             raise MalformedMessage(f"the master at {self.address} answered without `data`")
         return data
 
-    def follow(self, jid: str, after: int) -> Page:
+    def follow(self, jid: str, after: int, ask: Ask | None = None) -> Page:
         """The returns of a job behind the cursor `after`."""
         load = {"cmd": "follow_job", "jid": jid, "after": after}
+        if ask is not None:
+            load.update(liveness=ask.after, gather_job_timeout=ask.gather_s)
         return _page(jid, self._ask(load, FOLLOW_TIMEOUT_S))
 
     def probe(self) -> None:
@@ -337,7 +362,16 @@ def _page(jid: str, load: dict[str, Any]) -> Page:
         cursor=load["cursor"],
         more=bool(load.get("more")),
         batch=load["batch"] if isinstance(load.get("batch"), dict) else None,
+        liveness=_liveness(load.get("liveness")),
     )
+
+
+def _liveness(told: object) -> Liveness | None:
+    if not isinstance(told, dict) or not isinstance(told.get("minions"), dict):
+        return None
+    number = told.get("number")
+    states = {str(minion_id): str(state) for minion_id, state in told["minions"].items()}
+    return Liveness(number if isinstance(number, int) else 0, states)
 
 
 def _result(jid: str, row: dict[str, Any]) -> Result:

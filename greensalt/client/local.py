@@ -9,7 +9,8 @@ import random
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from greensalt.client.jobclient import FIND_JOB, Arguments, Function, JobClient, Target
+from greensalt.client.findjob import FIND_JOB
+from greensalt.client.jobclient import Arguments, Function, JobClient, Target
 from greensalt.client.link import Result
 from greensalt.client.proof import take_proof
 from greensalt.errors import TargetError

@@ -1,20 +1,21 @@
 """Following one job until every expected minion has returned or is known not to.
 
 The truth is the master's job store, read by cursor; the event bus only says when to look, and once
-a second it is looked anyway. Minions that stay silent are asked with `saltutil.find_job`, each
-time after twice the time. Source: docs/protocol.md 8.4, 12.
+a second it is looked anyway. Of minions that stay silent the master says, to all who watch the job,
+whether they work on it. Source: docs/protocol.md 8.4, 12.1, 12.7.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, Protocol
 
 import gevent
 
-from greensalt.client.link import Page, Published, Result
+from greensalt.client.findjob import FindJobs
+from greensalt.client.link import Ask, Page, Published, Result
 from greensalt.errors import GreensaltError, RequestTimeout, StoreError, TransportError
 from greensalt.wire import tags
 
@@ -22,10 +23,11 @@ log = logging.getLogger(__name__)
 
 POLL_S: Final = 1.0
 FIRST_BLIND_POLL_S: Final = 0.05
-"""Between the first two looks when there is no event bus; doubled until it is POLL_S."""
-IDLE_GRACE_S: Final = 1.0
-"""For the return of a minion that says it does not run the job: it may be on its way."""
-LONGEST_CHECK_S: Final = 60.0
+"""Between the first two looks when no event says when; doubled until it is POLL_S."""
+GRACE_S: Final = 1.0
+"""For the return of a minion that does not run the job (any longer): it may be on its way."""
+BELIEVED_S: Final = 180.0
+"""How long a minion works on without another word of it: the master has one each minute."""
 LOST_S: Final = 60.0
 """How long a master may be away in the middle of a job."""
 
@@ -33,21 +35,14 @@ LOST_S: Final = 60.0
 class Bus(Protocol):
     """What is needed of transport.bus.BusClient."""
 
-    def subscribe(self, prefix: str) -> None: ...
     def next(self, timeout_s: float | None) -> tuple[str, dict[str, object]] | None: ...
     def close(self) -> None: ...
 
 
-class _Check:
-    """A `saltutil.find_job` under way: whom it asks and who has not answered."""
+class Follow(Protocol):
+    """What is needed of MasterLink.follow."""
 
-    __slots__ = ("cursor", "jid", "silent", "until")
-
-    def __init__(self, jid: str, silent: set[str], until: float) -> None:
-        self.jid = jid
-        self.silent = silent
-        self.until = until
-        self.cursor = 0
+    def __call__(self, jid: str, after: int, ask: Ask | None = None) -> Page: ...
 
 
 class JobWatch:
@@ -56,13 +51,14 @@ class JobWatch:
     A job that no minion matches has no `jid`, the reason in `error`, and ends at once.
     `minions` are the expected ones, `missing` those the master knows no key of. After the end
     `silent` holds the minions that did not return. `on_running` is called with the id of a minion
-    that says it still works on the job. Without `find_job` silent minions are not asked.
+    that says it still works on the job. `find_job` asks minions at a master that does not say who
+    works; without it nobody is asked.
     """
 
     def __init__(
         self,
         published: Published,
-        follow: Callable[[str, int], Page],
+        follow: Follow,
         find_job: Callable[[str, list[str]], Published] | None,
         bus: Bus | None,
         *,
@@ -82,13 +78,12 @@ class JobWatch:
         self._timeout_s = timeout_s
         self._gather_s = gather_s
         self._deadlines: dict[str, float] = {}
-        self._checked: dict[str, int] = {}
-        self._idle: set[str] = set()
-        self._check: _Check | None = None
+        self._asked: dict[str, float] = {}  # who is overdue, and when they are given up
+        self._heard = 0  # the number of what the master said of them
+        self._finds: FindJobs | None = None
         self._cursor = 0
         # Events of a job that was published after the subscription tell of its first return.
         self._due = bool(published.jid) and (look_first or bus is None)
-        self._check_due = False
         self._look_at = time.monotonic() + POLL_S
         self._blind_poll_s = FIRST_BLIND_POLL_S
         self._lost_since: float | None = None
@@ -104,11 +99,11 @@ class JobWatch:
     @property
     def waiting(self) -> set[str]:
         """The silent minions that may still return in time."""
-        return self._deadlines.keys() | (self._check.silent if self._check else set())
+        return self._deadlines.keys() | self._asked.keys()
 
     @property
     def done(self) -> bool:
-        return not self._deadlines and self._check is None and not self._due
+        return not self._deadlines and not self._asked and not self._due
 
     def expect(self, minions: Iterable[str]) -> None:
         """Wait for these minions too; their time begins now."""
@@ -133,8 +128,6 @@ class JobWatch:
         if not self._due:
             self._wait(most_s)
         results = self._look() if self._due else []
-        if self._check is not None and self._check_due:
-            self._take_answers(self._check)
         if self._lost_since is None:
             self._judge()
         return results
@@ -150,12 +143,10 @@ class JobWatch:
     def _wait(self, most_s: float | None) -> None:
         """Sleep until an event of this job, the next deadline or the next look is due."""
         now = time.monotonic()
-        moments = [self._look_at, *self._deadlines.values()]
-        if self._check is not None:
-            moments.append(self._check.until)
+        look_at = min([self._look_at, *self._asked.values()])
+        wait_s = max(0.0, min([look_at, *self._deadlines.values()]) - now)
         if most_s is not None:
-            moments.append(now + most_s)
-        wait_s = max(0.0, min(moments) - now)
+            wait_s = min(wait_s, most_s)
         if self._bus is None:
             gevent.sleep(wait_s)
         else:
@@ -163,17 +154,15 @@ class JobWatch:
             while event is not None:  # all that have arrived are answered by one look
                 self._note(event[0])
                 event = self._bus.next(0)
-        if time.monotonic() >= self._look_at:
-            self._due = self._check_due = True
+        if time.monotonic() >= look_at:
+            self._due = True
 
     def _note(self, tag: str) -> None:
         if tag.startswith(f"{tags.job(self.jid)}/ret/"):
             self._due = True
-        elif self._check is not None and tag.startswith(f"{tags.job(self._check.jid)}/ret/"):
-            self._check_due = True
 
     def _schedule_look(self) -> None:
-        if self._bus is not None:
+        if self._bus is not None and not self._asked:
             pause_s = POLL_S
         else:
             pause_s = self._blind_poll_s
@@ -183,26 +172,33 @@ class JobWatch:
     # -- looking -----------------------------------------------------------------------------
 
     def _look(self) -> list[Result]:
-        """Read the next page of the store."""
-        page = self._read(self.jid, self._cursor)
+        """Read the next page of the store, and what is known of those that are overdue."""
+        page = self._read()
         if page is None:
             return []
         self._due = page.more
-        if page.results:
+        if page.results and self._bus is None:
             self._blind_poll_s = FIRST_BLIND_POLL_S
         self._schedule_look()
         self._cursor = page.cursor
         for result in page.results:
-            self._forget(result.id)
+            self._deadlines.pop(result.id, None)
+            self._asked.pop(result.id, None)
             self.minions.add(result.id)
             self.returned.add(result.id)
         self.expect(page.minions)
+        if page.liveness is not None:
+            self._heard = page.liveness.number
+            self._take_states(page.liveness.minions)
         return page.results
 
-    def _read(self, jid: str, cursor: int) -> Page | None:
+    def _read(self) -> Page | None:
         """A page, or None while the master is away; its absence stops everybody's clock."""
+        ask = Ask(self._heard, self._gather_s) if self._asked else None
         try:
-            page = self._follow(jid, cursor)
+            page = self._follow(self.jid, self._cursor, ask)
+            if ask is not None and page.liveness is None and self._find_job is not None:
+                self._take_states(self._find(self._find_job))
         except RequestTimeout as error:
             self._lost(error)
             return None
@@ -218,6 +214,7 @@ class JobWatch:
         now = time.monotonic()
         if self._lost_since is None:
             self._lost_since = now
+            self._finds = None  # answers to its questions may be lost
             log.warning("%s; waiting for the master to come back", error)
         elif now - self._lost_since > LOST_S:
             raise TransportError(
@@ -226,76 +223,47 @@ class JobWatch:
 
     def _back_after(self, away_s: float) -> None:
         self._lost_since = None
-        self._due = self._check_due = True
-        for minion_id in self._deadlines:
-            self._deadlines[minion_id] += away_s
-        if self._check is not None:
-            self._check.until += away_s
-
-    def _forget(self, minion_id: str) -> None:
-        self._deadlines.pop(minion_id, None)
-        if self._check is not None:
-            self._check.silent.discard(minion_id)
+        self._due = True
+        for moments in (self._deadlines, self._asked):
+            for minion_id in moments:
+                moments[minion_id] += away_s
 
     # -- silent minions ----------------------------------------------------------------------
 
     def _judge(self) -> None:
-        """End the check whose time is over, and begin one for those whose deadline passed."""
+        """Ask about those whose deadline passed, and give up those whose time is over."""
         now = time.monotonic()
-        if self._check is not None and (not self._check.silent or self._check.until <= now):
-            self._check = None  # who has not answered is given up
         overdue = [each for each, deadline in self._deadlines.items() if deadline <= now]
-        if self._find_job is None:
-            self._idle.update(overdue)
-        for minion_id in overdue:
-            if minion_id in self._idle:
-                del self._deadlines[minion_id]
-        overdue = [each for each in overdue if each not in self._idle]
-        if overdue and self._check is None and self._find_job is not None:
-            self._begin_check(overdue, self._find_job)
-
-    def _begin_check(
-        self, overdue: list[str], find_job: Callable[[str, list[str]], Published]
-    ) -> None:
-        try:
-            published = find_job(self.jid, overdue)
-        except RequestTimeout:
-            self._lost_since = time.monotonic()
-            self._due = True
-            return
+        for minion_id in [each for each, until in self._asked.items() if until <= now]:
+            del self._asked[minion_id]
         for minion_id in overdue:
             del self._deadlines[minion_id]
-            self._checked[minion_id] = self._checked.get(minion_id, 0) + 1
-        if not published.jid:
-            return
-        if self._bus is not None:
-            self._bus.subscribe(f"{tags.job(published.jid)}/")
-        self._check = _Check(
-            published.jid, set(overdue) & set(published.minions), time.monotonic() + self._gather_s
-        )
-        self._check_due = True
+            if self._find_job is not None:
+                self._asked[minion_id] = now + self._gather_s
+        if overdue and self._asked:
+            self._heard = 0  # what was said before their time counts now
+            self._blind_poll_s = FIRST_BLIND_POLL_S
+            self._due = True
 
-    def _take_answers(self, check: _Check) -> None:
-        page = self._read(check.jid, check.cursor)
-        if page is None:
-            return
-        self._check_due = page.more
-        self._schedule_look()
-        check.cursor = page.cursor
-        for answer in page.results:
-            if answer.id not in check.silent:
-                continue
-            check.silent.discard(answer.id)
-            now = time.monotonic()
-            if isinstance(answer.ret, dict) and answer.ret:
-                self._deadlines[answer.id] = now + self._next_check_s(answer.id)
+    def _take_states(self, states: Mapping[str, str]) -> None:
+        now = time.monotonic()
+        for minion_id in states.keys() & self._asked.keys():
+            if states[minion_id] == "running":
+                self._asked[minion_id] = now + BELIEVED_S
                 if self.on_running is not None:
-                    self.on_running(answer.id)
+                    self.on_running(minion_id)
             else:
-                self._idle.add(answer.id)
-                self._deadlines[answer.id] = now + IDLE_GRACE_S
+                pause_s = 0.0 if states[minion_id] == "silent" else GRACE_S
+                self._asked[minion_id] = min(self._asked[minion_id], now + pause_s)
 
-    def _next_check_s(self, minion_id: str) -> float:
-        """The time until a minion that still runs the job is asked again."""
-        doubled = self._timeout_s * float(1 << min(self._checked[minion_id], 16))
-        return max(self._timeout_s, min(LONGEST_CHECK_S, doubled))
+    def _find(self, find_job: Callable[[str, list[str]], Published]) -> dict[str, str]:
+        """Ask the minions from here, for a master that does not."""
+        if self._finds is None:
+            self._finds = FindJobs(
+                self.jid,
+                find_job,
+                self._follow,
+                timeout_s=self._timeout_s,
+                gather_s=self._gather_s,
+            )
+        return self._finds.states(self._asked)

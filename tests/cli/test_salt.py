@@ -65,7 +65,11 @@ Cli = Callable[..., Done]
 def made(bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Bench:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("NO_COLOR", raising=False)
-    made = bench(auto_accept=True, publisher_acl_blacklist={"modules": ["cmd.shell"]})
+    made = bench(
+        auto_accept=True,
+        publisher_acl_blacklist={"modules": ["cmd.shell"]},
+        gather_job_timeout=1,  # so often the master asks minions that don't return
+    )
     configure(made)
     return made
 

@@ -8,7 +8,7 @@ from typing import Any, Final, Self
 import gevent
 from gevent.event import Event
 
-from greensalt.client.jobclient import FIND_JOB
+from greensalt.client.findjob import FIND_JOB
 from greensalt.client.local import LocalClient
 from greensalt.config import ClientConfig
 from greensalt.transport.addresses import master_event_pub

@@ -1,4 +1,8 @@
-"""Following a job: deadlines, find_job, lost events, a master that goes away."""
+"""Following a job: deadlines, silent minions, lost events, a master that goes away.
+
+The tests run with a master that says who works on a job, and with an older one, at which the client
+asks with `saltutil.find_job`.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ import pytest
 from gevent.queue import Empty, Queue
 
 from greensalt.client import watch as watching
-from greensalt.client.link import Page, Published, Result
+from greensalt.client.link import Ask, Liveness, Page, Published, Result
 from greensalt.client.watch import JobWatch
 from greensalt.errors import RequestTimeout, StoreError, TransportError
 
@@ -21,9 +25,15 @@ FIND_JID = "20261122192410230900"
 
 
 class ScriptedMaster:
-    """The seam: what a master's store answers, and whom find_job asks."""
+    """The seam: what a master's store answers, and whom it asks, or find_job at an older one.
 
-    def __init__(self) -> None:
+    `running` work on the job, `deaf` don't answer, `gone` are not connected; the others are idle.
+    """
+
+    def __init__(self, *, is_older: bool = False) -> None:
+        self.is_older = is_older
+        self.gone: set[str] = set()
+        self.asks: list[Ask] = []
         self.minions: list[str] = ["a", "b"]
         self.rows: dict[str, list[Result]] = {JID: []}
         self.page_rows = 100
@@ -37,19 +47,32 @@ class ScriptedMaster:
         row = Result(minion_id, ret, 0, True, None, "test.ping", jid)
         self.rows.setdefault(jid, []).append(row)
 
-    def follow(self, jid: str, after: int) -> Page:
+    def follow(self, jid: str, after: int, ask: Ask | None = None) -> Page:
         if self.away:
             raise RequestTimeout("no reply")
         self.looks += jid == JID
         rows = self.rows.get(jid, [])
         page = rows[after : after + self.page_rows]
         end = after + len(page)
-        return Page(self.minions if jid == JID else [], [], page, end, end < len(rows))
+        minions = self.minions if jid == JID else []
+        alive = None if ask is None or self.is_older else self._alive(ask)
+        return Page(minions, [], page, end, end < len(rows), liveness=alive)
+
+    def _alive(self, ask: Ask) -> Liveness:
+        self.asks.append(ask)
+        outstanding = set(self.minions) - {row.id for row in self.rows[JID]}
+        if ask.after == 0:
+            self.finds.append(sorted(outstanding))
+        states = dict.fromkeys(outstanding - self.deaf, "idle")
+        states.update(dict.fromkeys(outstanding & self.running, "running"))
+        states.update(dict.fromkeys(outstanding & self.gone, "gone"))
+        return Liveness(ask.after + 1, states)
 
     def find_job(self, jid: str, minions: list[str]) -> Published:
         if self.away:
             raise RequestTimeout("no reply")
         assert jid == JID
+        assert self.is_older
         self.finds.append(sorted(minions))
         find_jid = f"{int(FIND_JID) + len(self.finds)}"
         for minion_id in minions:
@@ -64,11 +87,7 @@ class QueueBus:
 
     def __init__(self) -> None:
         self.events: Queue[tuple[str, dict[str, Any]]] = Queue()
-        self.subscribed: list[str] = []
         self.closed = False
-
-    def subscribe(self, prefix: str) -> None:
-        self.subscribed.append(prefix)
 
     def next(self, timeout_s: float | None) -> tuple[str, dict[str, Any]] | None:
         try:
@@ -83,8 +102,18 @@ class QueueBus:
         self.events.put((f"salt/job/{jid}/ret/{minion_id}", {}))
 
 
+@pytest.fixture(params=[False, True], ids=["", "older"])
+def master(request: pytest.FixtureRequest) -> ScriptedMaster:
+    return ScriptedMaster(is_older=request.param)
+
+
 @pytest.fixture
-def master() -> ScriptedMaster:
+def older() -> ScriptedMaster:
+    return ScriptedMaster(is_older=True)
+
+
+@pytest.fixture
+def newer() -> ScriptedMaster:
     return ScriptedMaster()
 
 
@@ -210,7 +239,6 @@ def test_silent_minions_are_asked_once_and_those_that_do_not_answer_are_given_up
     assert ids(list(watch)) == ["a"]
     assert master.finds == [["b"]]
     assert watch.silent == {"b"}
-    assert bus.subscribed == [f"salt/job/{int(FIND_JID) + 1}/"]
 
 
 def test_a_minion_that_still_works_is_waited_for(
@@ -233,18 +261,18 @@ def test_a_minion_that_still_works_is_waited_for(
 
 
 def test_each_time_a_working_minion_is_asked_after_twice_the_time(
-    master: ScriptedMaster, bus: QueueBus, monkeypatch: pytest.MonkeyPatch
+    older: ScriptedMaster, bus: QueueBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watching, "POLL_S", 0.01)
-    master.minions = ["a"]
-    master.running = {"a"}
+    older.minions = ["a"]
+    older.running = {"a"}
     moments: list[float] = []
-    watch = watch_of(master, bus, timeout_s=0.05)
+    watch = watch_of(older, bus, timeout_s=0.05)
 
     def on_running(_minion_id: str) -> None:
         moments.append(time.monotonic())
         if len(moments) == 4:
-            master.add("a")
+            older.add("a")
 
     watch.on_running = on_running
     list(watch)
@@ -256,7 +284,7 @@ def test_a_minion_that_says_it_is_idle_has_a_moment_for_its_return(
     master: ScriptedMaster, bus: QueueBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watching, "POLL_S", 0.02)
-    monkeypatch.setattr(watching, "IDLE_GRACE_S", 0.5)
+    monkeypatch.setattr(watching, "GRACE_S", 0.5)
     master.minions = ["a"]
     watch = watch_of(master, bus, timeout_s=0.05)
     gevent.spawn_later(0.2, master.add, "a", "overtaken")
@@ -267,7 +295,7 @@ def test_a_minion_that_says_it_is_idle_has_a_moment_for_its_return(
 def test_a_minion_that_stays_idle_without_a_return_is_given_up(
     master: ScriptedMaster, bus: QueueBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watching, "IDLE_GRACE_S", 0.05)
+    monkeypatch.setattr(watching, "GRACE_S", 0.05)
     monkeypatch.setattr(watching, "POLL_S", 0.02)
     watch = watch_of(master, bus, timeout_s=0.05)
     assert list(watch) == []
@@ -275,18 +303,84 @@ def test_a_minion_that_stays_idle_without_a_return_is_given_up(
 
 
 def test_minions_that_find_job_does_not_reach_are_given_up_at_once(
-    master: ScriptedMaster, bus: QueueBus
+    older: ScriptedMaster, bus: QueueBus
 ) -> None:
     """Their keys may have been deleted in the meantime."""
     watch = JobWatch(
         Published(JID, ["a"], []),
-        master.follow,
+        older.follow,
         lambda _jid, _ids: Published("", [], [], "nobody there"),
         bus,
         timeout_s=0.05,
         gather_s=60,
     )
     assert list(watch) == []
+
+
+def test_who_is_overdue_later_is_asked_while_another_one_has_not_answered(
+    older: ScriptedMaster, bus: QueueBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "POLL_S", 0.02)
+    older.minions, older.deaf, older.running = ["a"], {"a"}, {"b"}
+    watch = watch_of(older, bus, timeout_s=0.05, gather_s=5)
+    while not older.finds:
+        watch.step()
+    older.minions = ["a", "b"]
+    watch.expect(["b"])
+    watch.on_running = older.add
+    while "b" not in watch.returned:
+        watch.step()
+    assert older.finds == [["a"], ["b"]]
+
+
+def test_the_master_is_asked_only_when_somebody_is_overdue(
+    newer: ScriptedMaster, bus: QueueBus
+) -> None:
+    newer.running = {"b"}
+    watch = watch_of(newer, bus, timeout_s=0.5, gather_s=7)
+    newer.add("a")
+    bus.tell("a")
+    watch.step()
+    assert (newer.looks, newer.asks) == (1, [])
+    while len(newer.asks) < 3:
+        watch.step()
+    assert newer.asks == [Ask(0, 7), Ask(1, 7), Ask(2, 7)]
+
+
+@pytest.mark.parametrize("before", ["running", "nothing"])
+def test_a_minion_that_is_gone_is_given_up_after_a_moment(
+    newer: ScriptedMaster, bus: QueueBus, monkeypatch: pytest.MonkeyPatch, before: str
+) -> None:
+    monkeypatch.setattr(watching, "POLL_S", 0.02)
+    monkeypatch.setattr(watching, "GRACE_S", 0.05)
+    newer.minions = ["a"]
+    watch = watch_of(newer, bus, timeout_s=0.01, gather_s=60)
+    if before == "running":
+        newer.running = {"a"}
+        watch.on_running = lambda _: newer.gone.add("a")
+    else:
+        newer.gone = {"a"}
+    assert list(watch) == []
+    assert watch.silent == {"a"}
+
+
+def test_the_longest_of_all_waits_ends_when_the_master_has_no_more_to_say(
+    newer: ScriptedMaster, bus: QueueBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "POLL_S", 0.02)
+    monkeypatch.setattr(watching, "BELIEVED_S", 0.1)
+    newer.minions, newer.running = ["a"], {"a"}
+    watch = watch_of(newer, bus, timeout_s=0.01, gather_s=0.1)
+    newer.deaf = {"a"}
+    heard: list[str] = []
+
+    def once(minion_id: str) -> None:
+        heard.append(minion_id)
+        newer.running.clear()
+
+    watch.on_running = once
+    assert list(watch) == []
+    assert heard == ["a"]
 
 
 def test_without_find_job_silent_minions_are_given_up_at_their_deadline(
@@ -338,10 +432,10 @@ def test_a_store_that_fails_for_a_moment_costs_time_but_no_result(
     monkeypatch.setattr(watching, "POLL_S", 0.02)
     failures = [StoreError("database or disk is full")] * 3
 
-    def follow(jid: str, after: int) -> Page:
+    def follow(jid: str, after: int, ask: Ask | None = None) -> Page:
         if failures:
             raise failures.pop()
-        return master.follow(jid, after)
+        return master.follow(jid, after, ask)
 
     master.add("a")
     master.add("b")
@@ -371,9 +465,9 @@ def test_a_master_that_stays_away_ends_the_watch(
     monkeypatch.setattr(master, "away", True)
     watch = watch_of(master, bus)
 
-    def slow_follow(jid: str, after: int) -> Page:
+    def slow_follow(jid: str, after: int, ask: Ask | None = None) -> Page:
         gevent.sleep(0.02)
-        return ScriptedMaster.follow(master, jid, after)
+        return ScriptedMaster.follow(master, jid, after, ask)
 
     watch._follow = slow_follow
     with pytest.raises(TransportError, match=f"away for 0.05 s while job {JID} was running"):

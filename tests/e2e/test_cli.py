@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from greensalt.client import LocalClient
-from tests._daemons import BIN, READY_S, GreensaltMaster, GreensaltMinion, short_dir
+from tests._daemons import BIN, READY_S, GreensaltMaster, GreensaltMinion, run, short_dir
 
 
 @dataclass
@@ -72,6 +72,38 @@ def test_a_long_job_is_waited_for_beyond_the_timeout(pair: Pair) -> None:
     assert done.returncode == 0
     assert done.stdout.endswith("one:\n    True\n")
     assert "Execution is still running on one\n" in done.stderr
+
+
+def test_a_job_that_takes_much_longer_than_its_timeouts_is_waited_for(pair: Pair) -> None:
+    done = pair.master.run_cli("one", "cmd.run", "sleep 15; echo done", "-t", "2", "--out=txt")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "one: done\n", "")
+
+
+def test_a_minion_that_is_killed_in_the_middle_is_told_to_all_who_watch(
+    pair: Pair, tmp_path: Path
+) -> None:
+    begun = tmp_path / "begun"
+    script = f"touch {begun}; exec sleep 600"
+    published = pair.master.run_cli("two", "cmd.run", script, "--async")
+    jid = published.stdout.split()[-1]
+    try:
+        pair.two.child.wait_until(begun.exists, "the job", READY_S)
+        with pair.cli("--follow", jid, "-t", "1") as first, pair.cli("--follow", jid) as second:
+            pair.two.child.wait_until(lambda: has_asked(pair, jid), "a question", READY_S)
+            pair.two.kill()
+            for watcher in (first, second):
+                out, err = watcher.communicate(timeout=READY_S)
+                assert out.startswith("two:\n    Minion did not return. [No response]\n"), err
+                assert watcher.returncode == 1
+    finally:
+        pair.two.start()
+
+
+def has_asked(pair: Pair, jid: str) -> bool:
+    """Whether anybody has been asked for a job."""
+    words = ("jobs.list_jobs", "search_function=saltutil.find_job")
+    done = run(BIN / "greensalt", "run", "-c", pair.master.dir, "--out=json", *words)
+    return any(job["Arguments"] == [jid] for job in json.loads(done.stdout).values())
 
 
 def test_a_batch_of_one_runs_one_after_the_other(pair: Pair, tmp_path: Path) -> None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
+import gevent
 import pytest
 
+from greensalt.client.jobclient import JobClient
+from greensalt.client.watch import JobWatch
 from greensalt.master import liveness as living
 from tests._bench import Bench
-from tests.client._fleet import SILENT, Fleet
+from tests.client._fleet import SILENT, Fleet, client_config
 
 Make = Callable[..., Bench]
 IDS = ("m0", "m1", "m2", "m3")
@@ -83,6 +87,37 @@ def running(made: Bench, fleet: Fleet, tgt: str = "*") -> str:
     count = len(IDS) if tgt == "*" else 1
     made.until(lambda: len(fleet.busy.get(jid, ())) == count)
     return jid
+
+
+def watch_all(made: Bench, jid: str, number: int) -> tuple[list[JobWatch], list[Any]]:
+    """So many watchers of one job, each with a client of its own, and their greenlets."""
+    clients = [JobClient(config=client_config(made)) for _ in range(number)]
+    watches = [client.follow(jid, 0.1) for client in clients]
+    return watches, [gevent.spawn(list, watch) for watch in watches]
+
+
+def test_ten_watchers_are_one_question_in_an_interval(
+    made: Bench, fleet: Fleet, finds: Finds
+) -> None:
+    """And it goes only to those who have not returned and are connected."""
+    jid = running(made, fleet)
+    fleet.finish(jid, "m0", "done")
+    fleet.peers["m1"].close()
+    made.until(lambda: not made.master.presence.is_connected("m1"))
+    watches, greenlets = watch_all(made, jid, 10)
+    made.until(lambda: len(finds.sent) == 1)
+    fleet.finish(jid, "m2", "done")
+    made.until(lambda: len(finds.sent) == 3)
+    assert finds.targets == [["m2", "m3"], ["m3"], ["m3"]]
+    assert {about for _, about, _ in finds.sent} == {jid}
+    moments = [moment for moment, _, _ in finds.sent]
+    assert [after - before >= INTERVAL_S * 0.99 for before, after in pairwise(moments)] == [
+        True
+    ] * 2
+    fleet.finish(jid, "m3", "done")
+    gevent.joinall(greenlets, timeout=30, raise_error=True)
+    assert [watch.silent for watch in watches] == [{"m1"}] * 10
+    assert len(finds.sent) == 3
 
 
 def test_a_minion_that_works_is_asked_again_after_twice_the_time(
@@ -201,6 +236,15 @@ def test_a_watcher_is_not_told_what_an_idle_minion_said_long_ago(made: Bench, fl
     made.until(lambda: not watched.is_open)
     watched.known["m0"] = watched.known["m0"]._replace(at=time.monotonic() - 2 * INTERVAL_S - 1)
     assert states(made, jid) == {}
+
+
+def test_a_minion_that_is_killed_is_told_to_all_watchers(made: Bench, fleet: Fleet) -> None:
+    jid = running(made, fleet, "m0")
+    watches, greenlets = watch_all(made, jid, 10)
+    made.until(lambda: states(made, jid) == {"m0": "running"})
+    fleet.peers["m0"].close()
+    gevent.joinall(greenlets, timeout=30, raise_error=True)
+    assert [watch.silent for watch in watches] == [{"m0"}] * 10
 
 
 def test_what_is_over_is_forgotten(made: Bench, fleet: Fleet) -> None:
