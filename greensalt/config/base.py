@@ -184,7 +184,7 @@ class Config(Record):
             )
             return []
         known = {KEY_OF.get(name, name) for name in option_types(cls)} | SALT_OPTIONS
-        return [f"{found.origins[key]}: unknown option {key!r}; {_nearest(key, known)}"]
+        return [f"{found.origins[key]}: unknown option {key!r}; {nearest(key, known)}"]
 
     @classmethod
     def _apply_root_dir(cls, values: dict[str, Any], found: FoundOptions) -> None:
@@ -221,11 +221,12 @@ def _lowered(key: str, value: Any) -> Any:
     return value.lower() if is_word else value
 
 
-def _nearest(key: str, known: Iterable[str]) -> str:
+def nearest(key: str, known: Iterable[str], what: str = "option") -> str:
+    """A question that names the known word most like `key`, for an error message."""
     from difflib import get_close_matches
 
     close = get_close_matches(key.lower(), sorted(known), n=1, cutoff=0.6)
-    return f"did you mean {close[0]!r}?" if close else "no option has a similar name"
+    return f"did you mean {close[0]!r}?" if close else f"no {what} has a similar name"
 
 
 def _plain(value: Any) -> Any:

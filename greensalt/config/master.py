@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any, ClassVar
 
-from greensalt.config.base import SIGNING_ALGORITHMS, Config
+from greensalt.config.base import SIGNING_ALGORITHMS, Config, nearest
 from greensalt.config.files import FoundOptions
 from greensalt.config.record import option, port
 from greensalt.config.values import Options, Plugins, Roots, SerializerPorts, Strings
@@ -158,6 +158,13 @@ class MasterConfig(Config):
     reactor_worker_threads: int = option(10, least=1)  # runners and wheel functions at once
     reactor_worker_hwm: int = option(10_000, least=1)  # events, and runs, that may wait
 
+    # Events that go on to returners
+    event_return: Strings = ()  # names out of master_returners
+    event_return_whitelist: Strings = ()
+    event_return_blacklist: Strings = ()
+    event_return_queue: int = option(0, least=0)
+    event_return_queue_max_seconds: int = option(0, least=0)
+
     # greensalt's own
     runners_at_once: int = option(100, least=1)  # and wheel functions; others wait
     job_store_sync: str = option("full", choices=("full", "normal"))
@@ -165,6 +172,7 @@ class MasterConfig(Config):
     job_redelivery_window: float = option(60, least=0)  # s; for minions that were away; 0 = none
     worker_processes: int = option(0, least=0)  # besides the workers inside the master
     master_returners: Options = option({}, secret=True)  # by name: where returns are sent on to
+    keep_events_bytes: int = option(64 << 20, least=1)  # of events that wait for returners
     io_threads: int = option(1, least=1)  # of the ZeroMQ context
     serializers: SerializerPorts = {}  # besides msgpack: the publish port of each
 
@@ -184,8 +192,21 @@ class MasterConfig(Config):
         if "keep_jobs" in values and "keep_jobs_seconds" not in values:
             values["keep_jobs_seconds"] = int(values["keep_jobs"] * 3600)
         cls._check_ports(values, found)
+        cls._check_event_return(values, found)
         # The suffix keeps it apart from the minion on the same host; no DNS at a master's start.
         values.setdefault("id", f"{os.uname().nodename or 'localhost'}_master")
+
+    @classmethod
+    def _check_event_return(cls, values: dict[str, Any], found: FoundOptions) -> None:
+        """Each name is one of `master_returners`; an empty one, Salt's default, is none."""
+        names = values["event_return"] = tuple(filter(None, values.get("event_return", ())))
+        known = values.get("master_returners", {})
+        for name in names:
+            if name not in known:
+                raise ConfigError(
+                    f"{found.origins['event_return']}: event_return: there is no returner {name!r}"
+                    f" in master_returners; {nearest(name, known, 'returner')}"
+                )
 
     @classmethod
     def _check_ports(cls, values: dict[str, Any], found: FoundOptions) -> None:

@@ -53,7 +53,7 @@ from greensalt.master.publishkey import PublishKey
 from greensalt.master.reactor import Reactor
 from greensalt.master.recent import RecentJobs
 from greensalt.master.reqserver import ReqServer, Tables
-from greensalt.master.returners import Returners
+from greensalt.master.returners import EventRecorder, Returners
 from greensalt.master.returns import Returns
 from greensalt.master.roster import MasterRoster
 from greensalt.master.routes import (
@@ -108,6 +108,7 @@ class Master:
         self._crew = Crew("master")
         self._stops: list[tuple[str, Callable[[], object]]] = []
         self.pushers: dict[str, Pusher] = {}  # by serializer
+        self.recorder: EventRecorder | None = None
 
     def start(self) -> None:
         """Open everything, the public ports last."""
@@ -203,9 +204,19 @@ class Master:
             addresses.master_event_pull(sock_dir),
             addresses.master_event_past(sock_dir),
         )
+        if self.config.event_return:
+            self._start_recorder()
         self.bus.start()
         self._watch(self.bus.failed)
         self._on_close("bus", self.bus.stop)
+
+    def _start_recorder(self) -> None:
+        """Before the bus, and it ends after it: no event is missed."""
+        self.recorder = recorder = EventRecorder(self.config, self.bus)
+        self._on_close("events for returners", recorder.stop)
+        recorder.start()
+        for failed in recorder.failed:
+            self._watch(failed)
 
     def _open_publishers(self) -> None:
         config = self.config
@@ -422,7 +433,8 @@ class Master:
 
     def _start_returners(self) -> None:
         if self.config.master_returners:
-            self.returners = Returners(self.config.master_returners, self.store.database)
+            events = None if self.recorder is None else self.recorder.box
+            self.returners = Returners(self.config, self.store.database, events)
             self.returners.start()
             self.surroundings.returners = self.returners
             self._watch(self.returners.failed)

@@ -13,11 +13,11 @@ GREEN = True
 
 
 def status(*, context: MasterContext) -> dict[str, dict[str, Any]]:
-    """Show how each returner stands.
+    """Show how each returner stands; `NAME/events` is what `event_return` feeds one with.
 
-    `delivered` is what it has taken so far, `backlog` the returns that wait for it (the first of
-    them since `oldest`), `dead` its dead letters, `lost` what was pruned before its turn; `trouble`
-    is why it is down, if it is.
+    `delivered` is what it has taken so far, `backlog` what waits for it (the first of it since
+    `oldest`), `dead` its dead letters, `lost` what was pruned before its turn; `trouble` is why it
+    is down, if it is.
 
     CLI Example:
 
@@ -32,7 +32,7 @@ def status(*, context: MasterContext) -> dict[str, dict[str, Any]]:
 
 
 def dead(name: str, limit: int = 100, *, context: MasterContext) -> list[dict[str, Any]]:
-    """List the newest dead letters of a returner: the return, why it is dead, and since when.
+    """List the newest dead letters of a returner: the return or event, why, and since when.
 
     CLI Example:
 
@@ -40,14 +40,7 @@ def dead(name: str, limit: int = 100, *, context: MasterContext) -> list[dict[st
     """
     letters = _returners(context).dead(str(name), int(limit))
     return [
-        {
-            "jid": letter.item["jid"],
-            "id": letter.item["id"],
-            "fun": letter.item["fun"],
-            "return": letter.item["ret"],
-            "reason": letter.reason,
-            "died": _time(letter.died),
-        }
+        {**_shown(letter.item), "reason": letter.reason, "died": _time(letter.died)}
         for letter in letters
     ]
 
@@ -60,6 +53,12 @@ def retry(name: str, *, context: MasterContext) -> int:
         greensalt run returners.retry deployments
     """
     return _returners(context).retry(str(name))
+
+
+def _shown(item: dict[str, Any]) -> dict[str, Any]:
+    if "tag" in item:
+        return {"tag": item["tag"], "data": item["data"]}
+    return {"jid": item["jid"], "id": item["id"], "fun": item["fun"], "return": item["ret"]}
 
 
 def _returners(context: MasterContext) -> Returners:

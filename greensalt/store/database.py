@@ -21,7 +21,7 @@ from gevent.threadpool import ThreadPool
 from greensalt.errors import StoreError
 from greensalt.green import Crew
 from greensalt.store.connections import Committed, Connection, Reader, Work, Writer
-from greensalt.store.schema import Sync, connect_reader, connect_writer
+from greensalt.store.schema import TABLES, Sync, connect_reader, connect_writer
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class _Batch:
 
 
 class Database:
-    """One open database file. Raises StoreError when it can't be opened.
+    """One open database file; a new one gets `tables`. Raises StoreError if it can't be opened.
 
     For monitoring: `commits`, `rows` (written), `failed` (writes that got an error),
     `last_commit_s`, and `queue_len`, the writes that wait. The queue is bounded by those who wait
@@ -52,12 +52,16 @@ class Database:
     """
 
     def __init__(
-        self, path: Path, sync: Sync = "full", busy_timeout_s: float = BUSY_TIMEOUT_S
+        self,
+        path: Path,
+        sync: Sync = "full",
+        busy_timeout_s: float = BUSY_TIMEOUT_S,
+        tables: str = TABLES,
     ) -> None:
         self.path = path
         self.commits = self.rows = self.failed = 0
         self.last_commit_s = 0.0
-        self._writer = Writer(path, lambda: connect_writer(path, sync, busy_timeout_s))
+        self._writer = Writer(path, lambda: connect_writer(path, sync, busy_timeout_s, tables))
         self._reader = Reader(path, lambda: connect_reader(path, busy_timeout_s))
         self._writing = ThreadPool(1)
         self._reading = ThreadPool(1)

@@ -3,6 +3,8 @@
 The returns themselves are the outbox: a returner's cursor is the `seq` of the last return that it
 has taken or that was put aside. A return that is pruned before its turn is counted as lost, by the
 database itself. Several processes may write returns; their order is that of the commits.
+
+Events have an outbox of the same kind in a file of their own: store/eventbox.py.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from greensalt.store.database import Database
 DEAD_MOST: Final = 10_000
 """Dead letters that are kept for one returner; then the oldest ones go, and are counted."""
 
-_TABLES: Final = """
+TABLES: Final = """
 BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS returners (
     name TEXT PRIMARY KEY,
@@ -35,7 +37,7 @@ CREATE TABLE IF NOT EXISTS dead_letters (
     again INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX IF NOT EXISTS dead_letters_by_returner ON dead_letters (returner, again, num);
-CREATE TRIGGER IF NOT EXISTS returns_lost AFTER DELETE ON returns BEGIN
+CREATE TRIGGER IF NOT EXISTS {queue}_lost AFTER DELETE ON {queue} BEGIN
     UPDATE returners SET lost = lost + 1 WHERE cursor < old.seq;
 END;
 COMMIT;
@@ -43,7 +45,10 @@ COMMIT;
 
 
 class Waiting(NamedTuple):
-    """A return that waits for a returner; `body` is as the store keeps it."""
+    """A return that waits for a returner; `body` is as the store keeps it.
+
+    Of an event `id` is its tag, and it has no `jid`.
+    """
 
     seq: int
     jid: str | None
@@ -77,35 +82,40 @@ class Tally(NamedTuple):
 class Outbox:
     """The cursors and dead letters of all returners. Each method may raise StoreError."""
 
+    queue = "returns"
+    """The table of what waits; its `seq` only grows."""
+    columns = "seq, (SELECT jid FROM jobs WHERE num = job), id, received, body"
+
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self.database = database
 
     def open(self, names: Collection[str]) -> dict[str, int]:
         """Begin for these returners; new ones with the next return that comes in.
 
         What is known of others is dropped: gives the number of returns that waited for each.
         """
-        self._database.alone(lambda connection: connection.executescript(_TABLES))
-        return self._database.write(_settle, tuple(names))
+        tables = TABLES.format(queue=self.queue)
+        self.database.alone(lambda connection: connection.executescript(tables))
+        return self.database.write(self._settle, tuple(names))
 
     def waiting(self, name: str, most: int, most_bytes: int) -> list[Waiting]:
         """The next returns for a returner, at least one if there is any."""
-        return self._database.read(
-            lambda connection: _find_waiting(connection, name, most, most_bytes)
+        return self.database.read(
+            lambda connection: self._find_waiting(connection, name, most, most_bytes)
         )
 
     def delivered(self, name: str, cursor: int, count: int) -> None:
         """Note that a returner has taken all up to `cursor`."""
-        self._database.write(_advance, (name, cursor, count))
+        self.database.write(_advance, (name, cursor, count))
 
     def bury(self, name: str, cursor: int, item: dict[str, Any], reason: str) -> None:
         """Put the return at `cursor` aside, as a dead letter."""
         body = pack(item, MAX_VALUE_BYTES)
-        self._database.write(_bury, (name, cursor, body, reason, time.time()))
+        self.database.write(_bury, (name, cursor, body, reason, time.time()))
 
     def dead(self, name: str, most: int = 100) -> list[DeadLetter]:
         """The newest dead letters of a returner, the newest first."""
-        rows = self._database.read(
+        rows = self.database.read(
             lambda connection: connection.execute(
                 "SELECT num, body, reason, died FROM dead_letters WHERE returner = ?"
                 " ORDER BY num DESC LIMIT ?",
@@ -116,11 +126,11 @@ class Outbox:
 
     def retry(self, name: str) -> int:
         """Have all dead letters of a returner sent once more; gives their number."""
-        return self._database.write(_revive, name)
+        return self.database.write(_revive, name)
 
     def revived(self, name: str) -> DeadLetter | None:
         """The first dead letter that is to be sent once more."""
-        row = self._database.read(
+        row = self.database.read(
             lambda connection: connection.execute(
                 "SELECT num, body, reason, died FROM dead_letters"
                 " WHERE returner = ? AND again ORDER BY num LIMIT 1",
@@ -131,33 +141,68 @@ class Outbox:
 
     def settle(self, name: str, num: int, reason: str | None) -> None:
         """Say what became of a revived letter: None: taken; else why it is dead again."""
-        self._database.write(_settle_letter, (name, num, reason))
+        self.database.write(_settle_letter, (name, num, reason))
 
     def tally(self, name: str) -> Tally:
         """How a returner stands."""
-        return self._database.read(lambda connection: _tally(connection, name))
+        return self.database.read(lambda connection: self._tally(connection, name))
+
+    # -- in the writing thread ---------------------------------------------------------------
+
+    def _settle(
+        self, connection: Connection, rows: Sequence[tuple[str, ...]]
+    ) -> list[dict[str, int]]:
+        results = []
+        for names in rows:
+            dropped = {}
+            for (name,) in connection.execute("SELECT name FROM returners").fetchall():
+                if name not in names:
+                    dropped[name] = self._tally(connection, name).backlog
+                    connection.execute("DELETE FROM returners WHERE name = ?", (name,))
+                    connection.execute("DELETE FROM dead_letters WHERE returner = ?", (name,))
+            connection.executemany(
+                "INSERT INTO returners (name, cursor) SELECT ?, coalesce("
+                "(SELECT seq FROM sqlite_sequence WHERE name = ?), 0)"
+                " WHERE true ON CONFLICT (name) DO NOTHING",
+                [(name, self.queue) for name in names],
+            )
+            results.append(dropped)
+        return results
+
+    # -- in the reading thread ---------------------------------------------------------------
+
+    def _find_waiting(
+        self, connection: Connection, name: str, most: int, most_bytes: int
+    ) -> list[Waiting]:
+        cursor = connection.execute(
+            f"SELECT {self.columns} FROM {self.queue}"  # noqa: S608  # ours
+            " WHERE seq > (SELECT cursor FROM returners WHERE name = ?) ORDER BY seq LIMIT ?",
+            (name, most),
+        )
+        found: list[Waiting] = []
+        for row in cursor:
+            most_bytes -= len(row[4])
+            if found and most_bytes < 0:
+                break
+            found.append(Waiting(*row))
+        cursor.close()
+        return found
+
+    def _tally(self, connection: Connection, name: str) -> Tally:
+        cursor, delivered, lost = connection.execute(
+            "SELECT cursor, delivered, lost FROM returners WHERE name = ?", (name,)
+        ).fetchone()
+        backlog, oldest = connection.execute(
+            f"SELECT count(*), min(received) FROM {self.queue} WHERE seq > ?",  # noqa: S608  # ours
+            (cursor,),
+        ).fetchone()
+        (dead,) = connection.execute(
+            "SELECT count(*) FROM dead_letters WHERE returner = ?", (name,)
+        ).fetchone()
+        return Tally(delivered, backlog, oldest, dead, lost)
 
 
 # -- in the writing thread -----------------------------------------------------------------------
-
-
-def _settle(connection: Connection, rows: Sequence[tuple[str, ...]]) -> list[dict[str, int]]:
-    results = []
-    for names in rows:
-        dropped = {}
-        for (name,) in connection.execute("SELECT name FROM returners").fetchall():
-            if name not in names:
-                dropped[name] = _tally(connection, name).backlog
-                connection.execute("DELETE FROM returners WHERE name = ?", (name,))
-                connection.execute("DELETE FROM dead_letters WHERE returner = ?", (name,))
-        connection.executemany(
-            "INSERT INTO returners (name, cursor) SELECT ?, coalesce("
-            "(SELECT seq FROM sqlite_sequence WHERE name = 'returns'), 0)"
-            " WHERE true ON CONFLICT (name) DO NOTHING",
-            [(name,) for name in names],
-        )
-        results.append(dropped)
-    return results
 
 
 def _advance(connection: Connection, rows: Sequence[tuple[str, int, int]]) -> list[None]:
@@ -206,38 +251,6 @@ def _settle_letter(
                 "UPDATE dead_letters SET again = 0, reason = ? WHERE num = ?", (reason, num)
             )
     return [None] * len(rows)
-
-
-# -- in the reading thread -----------------------------------------------------------------------
-
-
-def _find_waiting(connection: Connection, name: str, most: int, most_bytes: int) -> list[Waiting]:
-    cursor = connection.execute(
-        "SELECT seq, (SELECT jid FROM jobs WHERE num = job), id, received, body FROM returns"
-        " WHERE seq > (SELECT cursor FROM returners WHERE name = ?) ORDER BY seq LIMIT ?",
-        (name, most),
-    )
-    found: list[Waiting] = []
-    for row in cursor:
-        most_bytes -= len(row[4])
-        if found and most_bytes < 0:
-            break
-        found.append(Waiting(*row))
-    cursor.close()
-    return found
-
-
-def _tally(connection: Connection, name: str) -> Tally:
-    cursor, delivered, lost = connection.execute(
-        "SELECT cursor, delivered, lost FROM returners WHERE name = ?", (name,)
-    ).fetchone()
-    backlog, oldest = connection.execute(
-        "SELECT count(*), min(received) FROM returns WHERE seq > ?", (cursor,)
-    ).fetchone()
-    (dead,) = connection.execute(
-        "SELECT count(*) FROM dead_letters WHERE returner = ?", (name,)
-    ).fetchone()
-    return Tally(delivered, backlog, oldest, dead, lost)
 
 
 def _letter(row: tuple[int, bytes, str, float]) -> DeadLetter:

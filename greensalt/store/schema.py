@@ -96,8 +96,10 @@ COMMIT;
 """
 
 
-def connect_writer(path: Path, sync: Sync, busy_timeout_s: float) -> sqlite3.Connection:
-    """Open the file for writing; a new one is made, readable for its owner alone.
+def connect_writer(
+    path: Path, sync: Sync, busy_timeout_s: float, tables: str = TABLES
+) -> sqlite3.Connection:
+    """Open the file for writing; a new one is made, readable for its owner alone, with `tables`.
 
     Raises StoreError for a file that is none of ours, sqlite3.Error or OSError for one that can't
     be used.
@@ -106,7 +108,7 @@ def connect_writer(path: Path, sync: Sync, busy_timeout_s: float) -> sqlite3.Con
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     connection = _connect(path, busy_timeout_s, WRITER_CACHE_KIB)
     try:
-        _prepare(connection, path)
+        _prepare(connection, path, tables)
         connection.execute(f"PRAGMA synchronous = {'NORMAL' if sync == 'normal' else 'FULL'}")
         connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
     except BaseException:
@@ -142,11 +144,11 @@ def _connect(path: Path, busy_timeout_s: float, cache_kib: int) -> sqlite3.Conne
     return connection
 
 
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+def _prepare(connection: sqlite3.Connection, path: Path, tables: str) -> None:
     version = _number(connection, "PRAGMA user_version")
     owner = _number(connection, "PRAGMA application_id")
-    tables = _number(connection, "SELECT count(*) FROM sqlite_master")
-    if (owner, version) == (0, 0) and tables == 0:
+    present = _number(connection, "SELECT count(*) FROM sqlite_master")
+    if (owner, version) == (0, 0) and present == 0:
         # Only a file without tables takes it: freed pages can then be given back to the disk.
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     elif owner != APPLICATION_ID:
@@ -160,7 +162,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     if mode != "wal":
         raise StoreError(f"{path}: the file system can't do write-ahead logs (mode is {mode})")
     if version < VERSION:
-        connection.executescript(TABLES)
+        connection.executescript(tables)
 
 
 def _number(connection: sqlite3.Connection, question: str) -> int:

@@ -69,6 +69,49 @@ def test_an_unknown_key_names_the_file_the_key_and_the_nearest_option(tmp_path: 
     assert str(caught.value) == message
 
 
+def test_event_return_names_returners(tmp_path: Path) -> None:
+    returners = "master_returners: {audit: {type: syslog}, other: {type: syslog}}\n"
+    assert master(tmp_path, f"{returners}event_return: audit\n").event_return == ("audit",)
+    both = master(tmp_path, f"{returners}event_return: [other, audit]\nevent_return_queue: 5\n")
+    assert (both.event_return, both.event_return_queue) == (("other", "audit"), 5)
+    assert master(tmp_path, "event_return: ''\n").event_return == ()
+    assert not both.warnings
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "event_return: audi",
+            "there is no returner 'audi' in master_returners; did you mean 'audit'?",
+        ),
+        (
+            "event_return: qqxxzz",
+            "there is no returner 'qqxxzz' in master_returners; no returner has a similar name",
+        ),
+    ],
+)
+def test_event_return_of_an_unknown_returner_names_the_nearest(
+    tmp_path: Path, text: str, told: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        master(tmp_path, f"master_returners: {{audit: {{type: syslog}}}}\n{text}\n")
+    assert str(caught.value) == f"{tmp_path / 'master'}: event_return: {told}"
+
+
+def test_wrong_values_of_event_return_name_file_and_key(tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match="master: event_return_queue must be a number of at least 0"
+    ):
+        master(tmp_path, "event_return_queue: -1\n")
+    with pytest.raises(
+        ConfigError, match="master: event_return_whitelist must be a list of strings"
+    ):
+        master(tmp_path, "event_return_whitelist: {a: b}\n")
+    with pytest.raises(ConfigError, match="'event_retrun'; did you mean 'event_return'"):
+        master(tmp_path, "event_retrun: audit\n")
+
+
 def test_a_key_like_no_other_says_so(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="'qqxxzz'; no option has a similar name"):
         master(tmp_path, "qqxxzz: 1\n")

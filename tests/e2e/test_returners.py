@@ -96,6 +96,33 @@ def test_a_returner_that_hangs_does_not_hold_up_the_stop(hook: Hook) -> None:
         let_go.set()
 
 
+def test_the_example_of_events_of_the_documentation_is_true(hook: Hook) -> None:
+    """And a master that is killed keeps the events that wait."""
+    _, text = re.findall(r"```yaml\n(.*?)```", DOCUMENT, re.DOTALL)
+    _, printed = re.findall(r"```json\n(.*?)```", DOCUMENT, re.DOTALL)
+    config = yaml.safe_load(text.replace("https://hooks.example.com/events", hook.url))
+    (shown,) = json.loads(printed)["events"]
+    data = {key: value for key, value in shown["data"].items() if key != "_stamp"}
+    with short_dir() as where, GreensaltMaster(where, auto_accept=True, **config) as master:
+        for tag in (shown["tag"], "deploy/web/debug", "else/where", "deploy/web/end"):
+            run(BIN / "greensalt", "run", "-c", master.dir, "event.send", tag, f"data={data}")
+
+        def waiting() -> int:
+            said = run(BIN / "greensalt", "run", "-c", master.dir, "--out=json", "returners.status")
+            return int(json.loads(said.stdout)["audit/events"]["backlog"])
+
+        master.child.wait_until(lambda: waiting() == 2, "two events that wait", WAIT_S)
+        master.kill()
+        hook.start()
+        master.start()
+        master.child.wait_until(lambda: len(hook.taken) == 2, "their delivery", WAIT_S)
+        assert [event["tag"] for event in hook.taken] == [shown["tag"], "deploy/web/end"]
+        got = hook.taken[0]
+        assert got.keys() == shown.keys()
+        assert got["data"].keys() == shown["data"].keys()
+        assert data.items() <= got["data"].items()
+
+
 def test_the_example_of_the_documentation_is_true(hook: Hook) -> None:
     found = re.search(r"```yaml\n(.*?)```", DOCUMENT, re.DOTALL)
     printed = re.search(r"```json\n(.*?)```", DOCUMENT, re.DOTALL)

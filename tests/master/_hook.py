@@ -1,4 +1,4 @@
-"""A web server that takes returns, or does not: the other end of the returner `webhook`."""
+"""A web server that takes returns and events, or does not: the other end of `webhook`."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tests._daemons import free_port
 class Hook:
     """Listens on a port of its own in native threads, from `start` to `stop`.
 
-    `answer` gets the returns of a request and gives the status; requests that it lets through with
-    2xx are in `taken`, all others in `refused`.
+    `answer` gets the returns, or events, of a request and gives the status; those that it lets
+    through with 2xx are in `taken`, all others in `refused`. `sizes` has one number per request.
     """
 
     def __init__(self) -> None:
@@ -25,6 +25,7 @@ class Hook:
         self.taken: list[dict[str, Any]] = []
         self.refused: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
+        self.sizes: list[int] = []
         self._server: ThreadingHTTPServer | None = None
 
     def start(self) -> Hook:
@@ -35,9 +36,11 @@ class Hook:
 
             def do_POST(self) -> None:
                 size = int(self.headers["Content-Length"])
-                returns = json.loads(self.rfile.read(size))["returns"]
-                status = hook.answer(returns)
-                (hook.taken if status < 300 else hook.refused).extend(returns)
+                ((what, entries),) = json.loads(self.rfile.read(size)).items()
+                assert what in ("returns", "events")
+                status = hook.answer(entries)
+                hook.sizes.append(len(entries))
+                (hook.taken if status < 300 else hook.refused).extend(entries)
                 hook.headers.append(dict(self.headers))
                 self.send_response(status)
                 self.send_header("Content-Length", "0")

@@ -1,8 +1,8 @@
 """The interface of a returner, and how one is found by its name.
 
-A returner is made of its options and then sends returns, a few at a time, in a native thread of its
-own. Other packages can offer them through the entry point group `greensalt.returners`: a name, and
-what to call with a mapping of options.
+A returner is made of its options and then sends returns or events, a few at a time, in a native
+thread of its own. Other packages can offer them through the entry point group
+`greensalt.returners`: a name, and what to call with a mapping of options.
 """
 
 from __future__ import annotations
@@ -39,8 +39,22 @@ class Item(NamedTuple):
         named = self._asdict()
         named["return"] = named.pop("ret")
         named["received"] = datetime.fromtimestamp(self.received, UTC).isoformat()
-        made: dict[str, Any] = _plain(named)
+        made: dict[str, Any] = plain(named)
         return made
+
+
+class EventItem(NamedTuple):
+    """One event of the bus on its way. `key` is the same however often it is sent."""
+
+    key: str
+    tag: str
+    data: dict[str, Any]
+    received: float
+    """Seconds since 1970."""
+
+    def event(self) -> dict[str, Any]:
+        """The event as Salt gives it to `event_return`, and its key."""
+        return {"tag": self.tag, "data": self.data, "key": self.key}
 
 
 class Returner(Protocol):
@@ -63,12 +77,29 @@ class Returner(Protocol):
         """Let go of what is open."""
 
 
-def make(kind: str, options: Mapping[str, Any]) -> Returner:
-    """A returner of a kind; raises ConfigError for a kind that is not there, or wrong options."""
+class EventReturner(Protocol):
+    """Sends events of the bus somewhere, in the same way.
+
+    A class may be one, a Returner, or both.
+    """
+
+    batch: int
+
+    def event_return(self, events: Sequence[dict[str, Any]]) -> None:
+        """Send all of them: `{"tag": ..., "data": ..., "key": ...}`; raises as `send` does."""
+
+    def close(self) -> None:
+        """Let go of what is open."""
+
+
+def make(kind: str, options: Mapping[str, Any]) -> Any:
+    """A Returner, an EventReturner, or both in one.
+
+    Raises ConfigError for a kind that is not there, or wrong options.
+    """
     if kind in BUILT_IN:
         module = import_module(f"greensalt.master.returners.{kind}")
-        made: Returner = getattr(module, BUILT_IN[kind])(options)
-        return made
+        return getattr(module, BUILT_IN[kind])(options)
     points = list(entry_points(group=GROUP, name=kind))
     if len(points) != 1:
         known = ", ".join(sorted({*BUILT_IN, *entry_points(group=GROUP).names}))
@@ -78,10 +109,9 @@ def make(kind: str, options: Mapping[str, Any]) -> Returner:
             else f"there is no returner {kind!r}; there are: {known}"
         )
     try:
-        made = points[0].load()(options)
+        return points[0].load()(options)
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"the returner {kind!r} can't be loaded: {error}") from error
-    return made
 
 
 def taken(options: Mapping[str, Any], *known: str) -> dict[str, Any]:
@@ -100,7 +130,8 @@ def number(options: Mapping[str, Any], name: str, default: float, least: float) 
     return value
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value as JSON can have it."""
     match value:
         case bool() | int() | str() | None:
             return value
@@ -110,9 +141,9 @@ def _plain(value: Any) -> Any:
             return value.decode("utf-8", "replace")
         case Mapping():
             return {
-                name if isinstance(name, str) else str(_plain(name)): _plain(each)
+                name if isinstance(name, str) else str(plain(name)): plain(each)
                 for name, each in value.items()
             }
         case list() | tuple() | set():
-            return [_plain(each) for each in value]
+            return [plain(each) for each in value]
     return str(value)

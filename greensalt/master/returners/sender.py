@@ -1,4 +1,4 @@
-"""One returner's greenlet: it follows the returns in the store and never loses its place.
+"""One returner's greenlet: it follows returns or events in the store and never loses its place.
 
 A returner that is down is tried again, ever more slowly, and its backlog waits in the store. What a
 returner refuses for good, or answers with an error again and again when it is alone, becomes a dead
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from fnmatch import fnmatchcase
 from typing import Any, Final, NamedTuple
 
 import gevent
@@ -19,9 +18,9 @@ from gevent.threadpool import ThreadPool
 
 from greensalt.errors import GreensaltError, ReturnerDown, ReturnerError, StoreError
 from greensalt.green import Backoff
-from greensalt.master.returners.returner import Item, Returner
-from greensalt.store.outbox import Outbox, Waiting
-from greensalt.store.sqlite import load_of
+from greensalt.master.returners.feed import LOOK_S, Feed
+from greensalt.master.returners.returner import EventItem, Item
+from greensalt.store.outbox import Waiting
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +31,6 @@ SPLIT_AFTER: Final = 3
 """So many errors as answers to the same batch, and its returns are tried one by one."""
 TRIES: Final = 10
 """So many errors as answers to a return that is alone, and it is a dead letter."""
-LOOK_S: Final = 2.0
-"""Returns that another process has stored are found that late."""
 
 
 class Sent(NamedTuple):
@@ -43,27 +40,19 @@ class Sent(NamedTuple):
     """The last return that was taken, or that nobody wanted; 0 for none."""
     taken: int = 0
     trouble: ReturnerError | None = None
-    item: Item | None = None
+    item: Item | EventItem | None = None
 
 
 class Sender:
     """Feeds one returner. `trouble` says what is wrong with it at the moment, "" if nothing."""
 
-    def __init__(
-        self,
-        name: str,
-        returner: Returner,
-        outbox: Outbox,
-        functions: Sequence[str] = (),
-        backoff: Backoff | None = None,
-    ) -> None:
+    def __init__(self, name: str, feed: Feed, backoff: Backoff | None = None) -> None:
         self.name = name
         self.trouble = ""
-        self._returner = returner
-        self._outbox = outbox
-        self._functions = tuple(functions)
+        self.outbox = feed.outbox
+        self._feed = feed
         self._backoff = backoff or Backoff(FIRST_WAIT_S, MOST_WAIT_S)
-        self._size = returner.batch
+        self._size = feed.batch
         self._errors = 0  # answers to the same batch
         self._hurry = Event()
         # One thread of its own: a returner that hangs takes nobody else's.
@@ -73,27 +62,32 @@ class Sender:
         """Until killed."""
         while True:
             self._hurry.clear()
+            pause_s = 0.0
             try:
-                busy = self._revive() or self._next()
+                busy = self._revive()
+                if not busy:
+                    pause_s = self._feed.pause_s()
+                    busy = not pause_s and self._next()
             except StoreError as error:
                 self._tell(f"the store: {error}")
                 gevent.sleep(self._backoff.next_s())
                 continue
             if not busy:
-                self._hurry.wait(LOOK_S)
+                self._hurry.wait(min(pause_s or LOOK_S, LOOK_S))
 
     def hurry(self) -> None:
         """There is something new to send."""
         self._hurry.set()
 
     def _next(self) -> bool:
-        """Send the next returns; whether there were any."""
-        batch = self._outbox.waiting(self.name, self._size, PAGE_BYTES)
+        """Send what comes next; whether there was anything."""
+        batch = self.outbox.waiting(self.name, self._size, PAGE_BYTES)
         if not batch:
+            self._feed.drained()
             return False
         sent = self._apply(self._send_batch, batch)
         if sent.cursor:
-            self._outbox.delivered(self.name, sent.cursor, sent.taken)
+            self.outbox.delivered(self.name, sent.cursor, sent.taken)
             self._errors = 0
         if sent.trouble is None:
             self._succeeded()
@@ -101,7 +95,7 @@ class Sender:
             self._failed(sent.trouble)
         elif sent.item is not None and self._is_hopeless(sent.trouble):
             log.error("%s: %s is a dead letter: %s", self.name, sent.item.key, sent.trouble)
-            self._outbox.bury(self.name, batch[0].seq, sent.item._asdict(), str(sent.trouble))
+            self.outbox.bury(self.name, batch[0].seq, sent.item._asdict(), str(sent.trouble))
             self._errors = 0
         else:
             self._failed(sent.trouble)
@@ -109,14 +103,14 @@ class Sender:
 
     def _revive(self) -> bool:
         """Send one dead letter that somebody wants to be sent again; whether there was one."""
-        letter = self._outbox.revived(self.name)
+        letter = self.outbox.revived(self.name)
         if letter is None:
             return False
         sent = self._apply(self._send_item, letter.item)
         reason = None if sent.trouble is None else str(sent.trouble)
         if sent.trouble is not None and isinstance(sent.trouble, ReturnerDown):
             self._tell(str(sent.trouble))
-        self._outbox.settle(self.name, letter.num, reason)
+        self.outbox.settle(self.name, letter.num, reason)
         return True
 
     def _is_hopeless(self, trouble: ReturnerError) -> bool:
@@ -137,7 +131,7 @@ class Sender:
     def _succeeded(self) -> None:
         self._backoff.reset()
         self._errors = 0
-        self._size = min(self._returner.batch, self._size * 2)
+        self._size = min(self._feed.batch, self._size * 2)
         if self.trouble:
             log.warning("the returner %s works again", self.name)
             self.trouble = ""
@@ -155,21 +149,21 @@ class Sender:
 
     def _send_batch(self, batch: Sequence[Waiting]) -> Sent:
         try:
-            items = [item_of(waiting) for waiting in batch]
+            items = [self._feed.item_of(waiting) for waiting in batch]
         except GreensaltError as error:
-            return Sent(trouble=ReturnerError(str(error)), item=_unreadable(batch[0]))
-        wanted = [place for place, item in enumerate(items) if self._is_wanted(item)]
+            return Sent(trouble=ReturnerError(str(error)), item=self._feed.unreadable(batch[0]))
+        wanted = [place for place, item in enumerate(items) if self._feed.is_wanted(item)]
         sent = self._send([items[place] for place in wanted]) if wanted else Sent()
         # Up to the one that was not taken, or else to the end.
         done = wanted[sent.taken] if sent.trouble is not None else len(batch)
         return sent._replace(cursor=batch[done - 1].seq if done else 0)
 
     def _send_item(self, fields: dict[str, Any]) -> Sent:
-        return self._send([Item(**fields)])
+        return self._send([self._feed.revived(fields)])
 
-    def _send(self, items: Sequence[Item]) -> Sent:
+    def _send(self, items: Sequence[Any]) -> Sent:
         try:
-            self._returner.send(items)
+            self._feed.send(items)
         except ReturnerError as error:
             taken = error.taken if isinstance(error, ReturnerDown) else 0
             taken = min(max(0, taken), len(items) - 1)
@@ -178,34 +172,3 @@ class Sender:
             told = f"{type(error).__name__}: {error}"
             return Sent(trouble=ReturnerDown(told, answered=True), item=items[0])
         return Sent(taken=len(items))
-
-    def _is_wanted(self, item: Item) -> bool:
-        functions = [item.fun] if isinstance(item.fun, str) else item.fun or [""]
-        return not self._functions or any(
-            fnmatchcase(str(function), pattern)
-            for function in functions
-            for pattern in self._functions
-        )
-
-
-def item_of(waiting: Waiting) -> Item:
-    """A return as the store has it, for a returner; raises StoreError."""
-    load = load_of(waiting.body)
-    jid = waiting.jid or str(load.get("jid", ""))
-    return Item(
-        key=f"{jid}/{waiting.id}",
-        jid=jid,
-        id=waiting.id,
-        fun=load.get("fun"),
-        fun_args=load.get("fun_args"),
-        ret=load.get("return"),
-        retcode=load.get("retcode"),
-        success=load.get("success"),
-        received=waiting.received,
-    )
-
-
-def _unreadable(waiting: Waiting) -> Item:
-    jid = waiting.jid or ""
-    nothing = (None, None, None, None, None)
-    return Item(f"{jid}/{waiting.id}", jid, waiting.id, *nothing, waiting.received)

@@ -1,17 +1,18 @@
-"""The returner `syslog`: a line for each return. Blocks; for a native thread."""
+"""The returner `syslog`: a line for each return or event. Blocks; for a native thread."""
 
 from __future__ import annotations
 
 import json
 import os
 import socket
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, Final
 
 from greensalt.errors import ConfigError, ReturnerDown
-from greensalt.master.returners.returner import Item, number, taken
+from greensalt.master.returners.returner import Item, number, plain, taken
 
 OPTIONS: Final = ("address", "facility", "tag", "most_bytes")
 FACILITIES: Final = MappingProxyType(
@@ -23,11 +24,11 @@ SEND_S: Final = 5.0
 
 
 class Syslog:
-    """Sends each return as one datagram of JSON; one of a failed job has the level `err`.
+    """Sends each return or event as a datagram of JSON; that of a failed job has the level `err`.
 
     Options: `address`, a socket's path (/dev/log) or `udp://host:port`; `facility` (daemon); `tag`
-    (greensalt); `most_bytes` of a message (8192): of a larger one the result is left out. Nobody
-    acknowledges a datagram: what a server across the network loses is lost.
+    (greensalt); `most_bytes` of a message (8192): of a larger one the result, or the data, is left
+    out. Nobody acknowledges a datagram: what a server across the network loses is lost.
     """
 
     batch = 100
@@ -49,12 +50,18 @@ class Syslog:
         return f"syslog at {self._address}"
 
     def send(self, items: Sequence[Item]) -> None:
+        self._deliver(items, self._line)
+
+    def event_return(self, events: Sequence[dict[str, Any]]) -> None:
+        self._deliver(events, self._event_line)
+
+    def _deliver(self, items: Sequence[Any], line_of: Callable[[Any], bytes]) -> None:
         sent = 0
         try:
             if self._socket is None:
                 self._socket = self._connect()
             for item in items:
-                self._socket.send(self._line(item))
+                self._socket.send(line_of(item))
                 sent += 1
         except OSError as error:
             self.close()
@@ -83,22 +90,30 @@ class Syslog:
 
     def _line(self, item: Item) -> bytes:
         level = INFO if item.success is not False and not item.retcode else ERROR
-        head = f"<{self._facility * 8 + level}>{self._head(item.received)}".encode()
-        fields = item.plain()
-        line = head + json.dumps(fields).encode()
+        head = self._head(level, item.received, "return")
+        return self._fitted(head, item.plain(), "return", "fun_args")
+
+    def _event_line(self, event: dict[str, Any]) -> bytes:
+        return self._fitted(self._head(INFO, time.time(), "event"), plain(event), "data")
+
+    def _fitted(self, head: str, fields: dict[str, Any], *large: str) -> bytes:
+        line = f"{head}{json.dumps(fields)}".encode()
         if len(line) > self._most_bytes:
-            fields.update({"return": "VALUE_TRIMMED", "fun_args": "VALUE_TRIMMED"})
-            line = head + json.dumps(fields).encode()
+            fields.update(dict.fromkeys(large, "VALUE_TRIMMED"))
+            line = f"{head}{json.dumps(fields)}".encode()
         return line[: self._most_bytes]
 
-    def _head(self, received: float) -> str:
+    def _head(self, level: int, received: float, what: str) -> str:
         """RFC 5424 across the network; the C library's old form for the local daemon."""
+        priority = f"<{self._facility * 8 + level}>"
         if self._family == socket.AF_UNIX:
             when = datetime.fromtimestamp(received, UTC).astimezone()
-            return f"{when:%b} {when.day:2d} {when:%H:%M:%S} {self._tag}[{os.getpid()}]: "
+            date = f"{when:%b} {when.day:2d} {when:%H:%M:%S}"
+            return f"{priority}{date} {self._tag}[{os.getpid()}]: "
         when = datetime.fromtimestamp(received, UTC)
         host = os.uname().nodename or "-"
-        return f"1 {when:%Y-%m-%dT%H:%M:%S.%fZ} {host} {self._tag} {os.getpid()} return - "
+        stamp = f"{when:%Y-%m-%dT%H:%M:%S.%fZ}"
+        return f"{priority}1 {stamp} {host} {self._tag} {os.getpid()} {what} - "
 
 
 def _parsed(address: Any) -> tuple[Any, int]:

@@ -1,4 +1,4 @@
-"""The returner `webhook`: returns as JSON in an HTTP POST. Blocks; for a native thread."""
+"""The returner `webhook`: returns or events in an HTTP POST. Blocks; for a native thread."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from greensalt import __version__
 from greensalt.errors import ConfigError, ReturnerDown, ReturnerRefused
-from greensalt.master.returners.returner import Item, number, taken
+from greensalt.master.returners.returner import Item, number, plain, taken
 
 OPTIONS: Final = ("url", "headers", "timeout", "batch", "ca")
 ANSWER_BYTES: Final = 64 << 10
@@ -20,10 +20,10 @@ LATER: Final = frozenset({408, 423, 425, 429})
 
 
 class Webhook:
-    """Posts `{"returns": [...]}` to a URL; any 2xx is an acknowledgement.
+    """Posts `{"returns": [...]}` or `{"events": [...]}` to a URL; any 2xx is an acknowledgement.
 
     Options: `url`; `headers`, a map, which may hold secrets; `timeout` in seconds (10), of
-    connecting and of each silence; `batch`, the most returns in one request (100); `ca`, a file of
+    connecting and of each silence; `batch`, the most in one request (100); `ca`, a file of
     certificates to trust instead of the system's. Certificates are always verified, redirects never
     followed, and nothing of the URL but its host is ever logged.
     """
@@ -44,10 +44,16 @@ class Webhook:
         return f"webhook at {self._host}"
 
     def send(self, items: Sequence[Item]) -> None:
-        body = json.dumps({"returns": [item.plain() for item in items]}).encode()
-        headers = {**self._headers, "Idempotency-Key": items[0].key}
-        if len(items) > 1:
-            headers["Idempotency-Key"] += f"..{items[-1].key}"
+        self._deliver("returns", [item.plain() for item in items])
+
+    def event_return(self, events: Sequence[dict[str, Any]]) -> None:
+        self._deliver("events", [plain(event) for event in events])
+
+    def _deliver(self, what: str, entries: Sequence[dict[str, Any]]) -> None:
+        body = json.dumps({what: entries}).encode()
+        headers = {**self._headers, "Idempotency-Key": entries[0]["key"]}
+        if len(entries) > 1:
+            headers["Idempotency-Key"] += f"..{entries[-1]['key']}"
         reused = self._connection is not None
         try:
             status, reason = self._post(body, headers)
