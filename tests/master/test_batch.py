@@ -7,6 +7,7 @@ from typing import Any
 
 import gevent
 import pytest
+from gevent.event import Event
 
 from greensalt.errors import CommandExecutionError
 from tests._bench import Bench
@@ -125,11 +126,18 @@ def test_a_batch_can_be_resumed_as_soon_as_it_says_that_it_is_stopped(
     jid = begin(made)
     wait_asked(made, fleet, "m0")
     (run,) = made.master.batches._runs.values()
-    monkeypatch.setattr(run, "_step", lambda: gevent.sleep(0.2))
+    begun, go_on = Event(), Event()
+
+    def step() -> None:
+        begun.set()
+        go_on.wait()
+
+    monkeypatch.setattr(run, "_step", step)
     run.wake()
-    gevent.sleep(0)  # it begins its step
+    assert begun.wait(60)
     made.master.batches.stop(jid)
     assert jid in made.master.batches._working
+    gevent.spawn_later(0.2, go_on.set)
     assert made.master.batches.resume(jid)["state"] == "running"
     finish_all(made, fleet, jid)
     assert sorted(asked(fleet)) == list(IDS)
