@@ -68,6 +68,7 @@ performance: $(DEV) stock-venvs  ## docs/performance.md anew, from all benchmark
 	$(BIN)/python -m tools.bench.scale --out $(PERFORMANCE)/scale.json
 	$(BIN)/python -m tools.bench.scale --minions 9500 --links 300 --jobs 3 --only greensalt \
 	    --out $(PERFORMANCE)/many.json
+	$(BIN)/python -m tools.bench.minions --out $(PERFORMANCE)/minions.json
 	$(BIN)/python -m tools.bench.page
 
 loadtest: $(DEV)  ## locust's web UI on http://127.0.0.1:8089, with a master and a fleet of its own

@@ -57,6 +57,12 @@ SECTIONS = (
         " since 20,000 open files are the most here.",
     ),
     Section(
+        "minions",
+        "A thousand minions in one process",
+        "Real ones, of `greensalt minion --count`, each with its own keys; memory and files of one are"
+        " the difference between two fleets.",
+    ),
+    Section(
         "limit",
         "How far it is to the limit",
         "`tools/bench/flat.py` is the same way of a return, with the same checks, the committed row"
@@ -204,6 +210,14 @@ GOALS = (
         _ours("idle minion, MiB"),
         "{:.1f} MiB",
         lambda v: v <= 35,
+    ),
+    Goal(
+        "memory per minion of `minion --count`",
+        "150 KiB",
+        "minions",
+        _ours("memory per minion, KiB"),
+        "{:.0f} KiB",
+        lambda v: v <= 150,
     ),
     Goal(
         "pillars with one worker process",
