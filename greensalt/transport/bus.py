@@ -89,7 +89,7 @@ class EventPublisher:
         self._listeners: tuple[tuple[Wanted, Take], ...] = ()
         self._drains: list[Drain] = []
         self._crew = Crew("bus")
-        self._peek = EventPeek()
+        self._peek = EventPeek() if intercept is None else None
         self._recent = Recent(hwm, keep_bytes)
         self._past: Past | None = None
 
@@ -154,7 +154,7 @@ class EventPublisher:
         try:
             tag, body = tags.split_event(event)
             if (
-                self._intercept is None
+                self._peek is not None
                 and len(event) <= self._max_event_bytes
                 and self._peek.is_stamped(body)
             ):

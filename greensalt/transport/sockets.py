@@ -316,6 +316,12 @@ class Drain:
         self.received = 0
 
     def run(self) -> None:
+        while True:
+            self._empty()
+            self._parking.park()
+
+    def _empty(self) -> None:
+        """Hand over all messages that are there."""
         sock, take = self.sock, self._take
         while True:
             count, until = 0, time.monotonic() + BATCH_S
@@ -326,7 +332,7 @@ class Drain:
             except Again:
                 self.received += count
                 if not readable(sock):  # R1: `take` may have sent on this very socket
-                    self._parking.park()
+                    return
                 continue
             self.received += count
             gevent.sleep(0)  # R4
