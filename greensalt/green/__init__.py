@@ -11,7 +11,7 @@ import logging
 import random
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar
 
 import gevent
 from gevent.event import AsyncResult
@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Fatal = Literal["nothing", "death", "end"]  # what of a greenlet its owner can't live with
 
 
 class Crew:
@@ -34,43 +35,51 @@ class Crew:
         self.failed: AsyncResult[str] = AsyncResult()
         self.deaths = 0
         self._members: list[gevent.Greenlet[..., Any]] = []
-        self._stopping = False
+        self.stopping = False
 
     def spawn(
         self, name: str, fn: Callable[P, object], *args: P.args, **kwargs: P.kwargs
     ) -> gevent.Greenlet[..., Any]:
         """Start a greenlet whose death by an exception is logged and counted."""
-        return self._start(name, False, fn, args, kwargs)
+        return self._start(name, "nothing", fn, args, kwargs)
 
     def spawn_vital(
         self, name: str, fn: Callable[P, object], *args: P.args, **kwargs: P.kwargs
     ) -> gevent.Greenlet[..., Any]:
         """Start a greenlet that the daemon can't live without."""
-        return self._start(name, True, fn, args, kwargs)
+        return self._start(name, "end", fn, args, kwargs)
+
+    def spawn_errand(
+        self, name: str, fn: Callable[P, object], *args: P.args, **kwargs: P.kwargs
+    ) -> gevent.Greenlet[..., Any]:
+        """Start a vital greenlet that may return once its work is done."""
+        return self._start(name, "death", fn, args, kwargs)
 
     def _start(
-        self, name: str, vital: bool, fn: Callable[..., object], args: Any, kwargs: Any
+        self, name: str, fatal: Fatal, fn: Callable[..., object], args: Any, kwargs: Any
     ) -> gevent.Greenlet[..., Any]:
-        greenlet = gevent.Greenlet(self._run, name, vital, fn, args, kwargs)
+        greenlet = gevent.Greenlet(self._run, name, fatal, fn, args, kwargs)
         greenlet.name = f"{self.name}/{name}"
         self._members.append(greenlet)
         greenlet.rawlink(self._ended)
         greenlet.start()
         return greenlet
 
-    def _run(self, name: str, vital: bool, fn: Callable[..., object], args: Any, kw: Any) -> None:
+    def _run(self, name: str, fatal: Fatal, fn: Callable[..., object], args: Any, kw: Any) -> None:
         reason = f"{self.name}/{name} ended"
         try:
             fn(*args, **kw)
+            if fatal != "end":
+                return
         except gevent.GreenletExit:
-            if self._stopping:
+            if self.stopping:
                 return
             reason = f"{self.name}/{name} was killed"
         except Exception as error:
             self.deaths += 1
             reason = f"{self.name}/{name} died: {type(error).__name__}: {error}"
             log.exception("%s", reason)
-        if vital and not self._stopping and not self.failed.ready():
+        if fatal != "nothing" and not self.stopping and not self.failed.ready():
             self.failed.set(reason)
 
     def _ended(self, greenlet: gevent.Greenlet[..., Any]) -> None:
@@ -85,7 +94,7 @@ class Crew:
 
         Those that don't die in time are told and left behind.
         """
-        self._stopping = True
+        self.stopping = True
         members = list(reversed(self._members))
         with within(timeout_s):
             gevent.killall(members)
@@ -93,6 +102,44 @@ class Crew:
             if not member.dead:
                 log.error("%s does not end", member.name)
         self._members = [member for member in self._members if not member.dead]
+
+
+class OnCall:
+    """Has `work()` done in a vital greenlet whenever it is called; in between there is none.
+
+    One that waits takes some 9 KiB, and a process may have a thousand minions. A call before
+    `start` is kept for then; one while `work` runs has it run once more.
+    """
+
+    def __init__(self, name: str, work: Callable[[], object]) -> None:
+        self._name = name
+        self._work = work
+        self._crew: Crew | None = None
+        self._wanted = self.running = False
+
+    def start(self, crew: Crew) -> None:
+        """Work from now on, as one of this crew, until it is stopped."""
+        self._crew = crew
+        self._begin()
+
+    def call(self) -> None:
+        """There is work to do."""
+        self._wanted = True
+        self._begin()
+
+    def _begin(self) -> None:
+        crew = self._crew
+        if self._wanted and not self.running and crew is not None and not crew.stopping:
+            self.running = True
+            crew.spawn_errand(self._name, self._run)
+
+    def _run(self) -> None:
+        try:
+            while self._wanted:
+                self._wanted = False
+                self._work()
+        finally:
+            self.running = False
 
 
 def offload(fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -9,15 +9,14 @@ Source: docs/protocol.md 7.3.
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gevent.queue import Queue
-
 from greensalt.errors import ProtocolError
-from greensalt.green import Crew
+from greensalt.green import Crew, OnCall
 from greensalt.transport.bus import EventPublisher
-from greensalt.transport.sockets import Context
+from greensalt.transport.sockets import Context, RareDrain
 
 log = logging.getLogger(__name__)
 
@@ -32,15 +31,18 @@ class MinionBus:
 
     def __init__(self, context: Context, orders: Mapping[str, Handler]) -> None:
         self._orders = orders
-        self._queue: Queue[tuple[str, dict[str, Any], Handler]] = Queue(ORDERS_WAITING_MOST)
-        self.publisher = EventPublisher(context, intercept=self._intercept, hwm=SUBSCRIBER_HWM)
+        self._waiting: deque[tuple[str, dict[str, Any], Handler]] = deque()
+        self._handling = OnCall("orders", self._handle)
+        self.publisher = EventPublisher(
+            context, intercept=self._intercept, hwm=SUBSCRIBER_HWM, drain=RareDrain
+        )
         self._crew = Crew("minion bus")
         self.failed_orders = 0
 
     def start(self, epub: str, epull: str) -> None:
         self.publisher.bind(epub, epull)
         self.publisher.start()
-        self._crew.spawn_vital("orders", self._run)
+        self._handling.start(self._crew)
 
     def stop(self) -> None:
         self._crew.stop()
@@ -52,17 +54,18 @@ class MinionBus:
     def _intercept(self, tag: str, data: dict[str, Any]) -> bool:
         for prefix, handler in self._orders.items():
             if tag.startswith(prefix):
-                if self._queue.full():
+                if len(self._waiting) >= ORDERS_WAITING_MOST:
                     self.failed_orders += 1
                     log.error("too many orders wait on the minion's bus, %s is dropped", tag)
                     return False
-                self._queue.put((tag, data, handler))
+                self._waiting.append((tag, data, handler))
+                self._handling.call()
                 return True
         return False
 
-    def _run(self) -> None:
-        while True:
-            tag, data, handler = self._queue.get()
+    def _handle(self) -> None:
+        while self._waiting:
+            tag, data, handler = self._waiting.popleft()
             try:
                 handler(data)
             except Exception:

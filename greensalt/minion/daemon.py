@@ -170,13 +170,8 @@ class Minion:
         self._sign_in()
         self.link.open()
         self.uplink.refresh_pillar()
-        parts = (
-            ("outbox", self.outbox.run),
-            ("missed jobs", self.missed.run),
-            ("schedule", self.schedule.run),
-        )
-        for name, run in parts:
-            self._crew.spawn_vital(name, run)
+        for part in (self.outbox, self.missed, self.schedule):
+            part.start(self._crew)
         if self.config.ping_interval or self._has_mine():
             self._crew.spawn_vital("upkeep", self._keep_up)
         self._crew.failed.rawlink(lambda result: self._broke(str(result.value)))
@@ -188,6 +183,10 @@ class Minion:
         ended = self._ended.get()
         assert ended is not None
         return ended
+
+    def when_ended(self, told: Callable[[], object]) -> None:
+        """Have `told` called in the hub once `wait` does not wait any more."""
+        self._ended.rawlink(lambda _ended: told())
 
     def stop(self) -> None:
         """Let `wait` return; safe to be called from a signal handler."""

@@ -11,6 +11,7 @@ import logging
 import resource
 import signal
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import gevent
@@ -81,7 +82,7 @@ class Fleet:
         for minion in self.minions:
             self._starting += 1
             gevent.spawn(self._start_one, minion, announce)
-            gevent.spawn(self._watch, minion)
+            minion.when_ended(partial(self._one_ended, minion))
             while self._starting >= STARTING_MOST:
                 self._changed.clear()
                 if not self._changed.wait(NEXT_S):
@@ -103,7 +104,7 @@ class Fleet:
             self._starting -= 1
             self._changed.set()
 
-    def _watch(self, minion: Minion) -> None:
+    def _one_ended(self, minion: Minion) -> None:
         """One that ends leaves the others alone; the last one ends the fleet."""
         code, reason = minion.wait()
         if reason:

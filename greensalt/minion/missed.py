@@ -15,9 +15,9 @@ from collections.abc import Callable
 from typing import Any
 
 import gevent
-from gevent.event import Event
 
 from greensalt.errors import GreensaltError
+from greensalt.green import Crew, OnCall
 from greensalt.minion.journal import Journal
 from greensalt.minion.session import MasterSession
 
@@ -46,26 +46,27 @@ class MissedJobs:
         self._window_s = window_s
         self._take = take
         self._started = time.monotonic()
-        self._wanted = Event()
+        self._asking = OnCall("missed jobs", self._ask_twice)
         self._is_understood = True
         self.asked = self.redelivered = 0
 
     def hurry(self) -> None:
         """Something may have been missed."""
         if self._window_s and self._is_understood:
-            self._wanted.set()
+            self._asking.call()
 
-    def run(self) -> None:
-        """Ask whenever it is wanted, and once more a little later; until killed."""
-        while True:
-            self._wanted.wait()
-            self._wanted.clear()
-            answers, tries = 0, 0
-            while self._is_understood and answers < 2 and tries < TRIES:
-                if tries:
-                    gevent.sleep(AGAIN_S)
-                answers += self.ask()
-                tries += 1
+    def start(self, crew: Crew) -> None:
+        """Ask from now on, until the crew is stopped."""
+        self._asking.start(crew)
+
+    def _ask_twice(self) -> None:
+        """Ask, and once more a little later."""
+        answers, tries = 0, 0
+        while self._is_understood and answers < 2 and tries < TRIES:
+            if tries:
+                gevent.sleep(AGAIN_S)
+            answers += self.ask()
+            tries += 1
 
     def ask(self) -> bool:
         """Ask for what was missed, and take it; False when the master did not answer."""

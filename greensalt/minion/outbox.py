@@ -21,7 +21,7 @@ import gevent
 from gevent.event import Event
 
 from greensalt.errors import GreensaltError, ProtocolError
-from greensalt.green import Backoff, within
+from greensalt.green import Backoff, Crew, OnCall, within
 from greensalt.store.files import write_private
 from greensalt.transport.sockets import MAX_MESSAGE_BYTES
 from greensalt.wire.dialect import pack_bin, unpack_bin
@@ -46,7 +46,7 @@ class Outbox:
         self._send = send
         self._backoff = backoff
         self._waiting: deque[tuple[Path | None, dict[str, Any]]] = deque()
-        self._work = Event()
+        self._sending = OnCall("outbox", self._send_all)
         self._hurry = Event()
         self._count = 0
         self.sent = self.failed = self.unreadable = 0
@@ -76,7 +76,7 @@ class Outbox:
             self._waiting.append((path, load))
         if self._waiting:
             log.info("%d results of an earlier run will be sent", len(self._waiting))
-            self._work.set()
+            self._sending.call()
 
     def put(self, load: dict[str, Any]) -> None:
         """Write a result down and have it sent. A full disk is logged; the result is sent still.
@@ -93,38 +93,37 @@ class Outbox:
             log.critical("a result can't be spooled to %s: %s", self._directory, error)
             path = None
         self._waiting.append((path, load))
-        self._work.set()
+        self._sending.call()
 
     def hurry(self) -> None:
         """The master is back: try at once what waits for its next try."""
         self._hurry.set()
 
-    def run(self) -> None:
-        """Send what waits, until killed. What fails goes to the end of the queue."""
-        while True:
-            self._work.wait()
-            while self._waiting:
-                path, load = self._waiting[0]
-                try:
-                    self._send(load)
-                except Exception as error:
-                    if not isinstance(error, GreensaltError):
-                        log.exception("a result could not be sent")
-                    self.failed += 1
-                    self._waiting.rotate(-1)
-                    wait_s = self._backoff.next_s()
-                    log.warning(
-                        "a result was not acknowledged (%s), again in %.1f s", error, wait_s
-                    )
-                    self._hurry.clear()
-                    self._hurry.wait(wait_s)
-                    continue
-                self._backoff.reset()
-                self.sent += 1
-                self._waiting.remove((path, load))
-                if path is not None:
-                    self._remove(path)
-            self._work.clear()
+    def start(self, crew: Crew) -> None:
+        """Send what waits and what will come, until the crew is stopped."""
+        self._sending.start(crew)
+
+    def _send_all(self) -> None:
+        """What fails goes to the end of the queue."""
+        while self._waiting:
+            path, load = self._waiting[0]
+            try:
+                self._send(load)
+            except Exception as error:
+                if not isinstance(error, GreensaltError):
+                    log.exception("a result could not be sent")
+                self.failed += 1
+                self._waiting.rotate(-1)
+                wait_s = self._backoff.next_s()
+                log.warning("a result was not acknowledged (%s), again in %.1f s", error, wait_s)
+                self._hurry.clear()
+                self._hurry.wait(wait_s)
+                continue
+            self._backoff.reset()
+            self.sent += 1
+            self._waiting.remove((path, load))
+            if path is not None:
+                self._remove(path)
 
     @staticmethod
     def _remove(path: Path) -> None:

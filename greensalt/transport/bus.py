@@ -71,8 +71,10 @@ class EventPublisher:
         hwm: int = SUBSCRIBER_HWM,
         keep_bytes: int = KEEP_BYTES,
         intercept: Callable[[str, dict[str, Any]], bool] | None = None,
+        drain: type[Drain] = Drain,
     ) -> None:
         self._context = context
+        self._drain = drain
         self._intercept = intercept
         self.boot_id = os.urandom(8)
         self.sequence = 0
@@ -107,9 +109,12 @@ class EventPublisher:
         bind_ipc(self._epull, epull, 0o600)
 
     def start(self) -> None:
-        self._drains = [Drain(self._epub, self._subscribed), Drain(self._epull, self._take)]
+        self._drains = [
+            self._drain(self._epub, self._subscribed),
+            self._drain(self._epull, self._take),
+        ]
         for drain in self._drains:
-            self._crew.spawn_vital("owner", drain.run)
+            drain.start(self._crew)
         if self._past is not None:
             self._past.start(self._crew)
 

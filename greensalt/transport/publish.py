@@ -19,6 +19,7 @@ from greensalt.transport.sockets import (
     MAX_MESSAGE_BYTES,
     Context,
     Drain,
+    RareDrain,
     Socket,
     bind_ipc,
     bind_tcp,
@@ -70,7 +71,7 @@ class Publisher:
 
     def start(self) -> None:
         self._drain = Drain(self.pull, self._publish)
-        self._crew.spawn_vital("owner", self._drain.run)
+        self._drain.start(self._crew)
 
     def stop(self) -> None:
         self._crew.stop()
@@ -137,7 +138,7 @@ class Subscriber:
         monitor = plain_socket(context, zmq.PAIR)
         monitor.set(zmq.LINGER, 0)
         monitor.connect(self._events)
-        self._drains = [Drain(self.sub, take), Drain(monitor, self._monitored)]
+        self._drains = [RareDrain(self.sub, take), RareDrain(monitor, self._monitored)]
         self._crew = Crew("subscriber")
 
     @property
@@ -147,7 +148,7 @@ class Subscriber:
 
     def start(self, address: str) -> None:
         for drain in self._drains:
-            self._crew.spawn_vital("owner", drain.run)
+            drain.start(self._crew)
         self.sub.connect(address)
 
     def stop(self) -> None:

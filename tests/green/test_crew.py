@@ -9,7 +9,7 @@ import time
 import gevent
 import pytest
 
-from greensalt.green import Backoff, Crew, offload, within
+from greensalt.green import Backoff, Crew, OnCall, offload, within
 from greensalt.green.watchdog import Watchdog
 
 
@@ -64,6 +64,40 @@ def test_a_crew_forgets_those_who_are_done() -> None:
         crew.spawn("job", lambda: None)
     gevent.sleep(0.01)
     assert len(crew) == 0
+
+
+def test_work_on_call_is_done_each_time_and_leaves_no_greenlet_behind() -> None:
+    crew, done = Crew("part"), list[int]()
+
+    def work() -> None:
+        gevent.sleep(0.01)
+        done.append(len(crew))
+
+    called = OnCall("work", work)
+    called.call()  # kept until somebody may do it
+    gevent.sleep(0.02)
+    assert (done, len(crew)) == ([], 0)
+    called.start(crew)
+    gevent.sleep(0)
+    called.call()  # meanwhile
+    called.call()
+    gevent.sleep(0.1)
+    assert (done, len(crew)) == ([1, 1], 0)
+    called.call()
+    gevent.sleep(0.1)
+    assert (done, len(crew)) == ([1, 1, 1], 0)
+    crew.stop()
+    called.call()
+    gevent.sleep(0.05)
+    assert (len(done), crew.failed.ready()) == (3, False)
+
+
+def test_the_death_of_work_on_call_is_told_with_its_reason() -> None:
+    crew = Crew("part")
+    called = OnCall("work", fail)
+    called.start(crew)
+    called.call()
+    assert crew.failed.get(timeout=5) == "part/work died: ValueError: as if it had a bug"
 
 
 def test_offload_runs_in_another_thread_while_the_hub_goes_on() -> None:

@@ -314,7 +314,8 @@ def test_a_result_that_no_master_takes_is_replaced_by_the_reason(
     minion.outbox.open()
     sent: list[Any] = []
     minion.outbox._send = sent.append
-    runner = gevent.spawn(minion.outbox.run)
+    crew = Crew("test")
+    minion.outbox.start(crew)
     load = {"cmd": "_return", "jid": "1", "id": "m1", "fun": "x.y", "return": "x" * (101 * MIB)}
     minion.outbox.put({**load, "retcode": 0, "success": True})
     minion.outbox.put({**load, "return": "small"})
@@ -322,7 +323,7 @@ def test_a_result_that_no_master_takes_is_replaced_by_the_reason(
     assert "too large" in sent[0]["return"]
     assert (sent[0]["success"], sent[0]["jid"]) == (False, "1")
     assert sent[1]["return"] == "small"
-    runner.kill()
+    crew.stop()
 
 
 def test_a_link_that_comes_and_goes_starts_no_crowd(minion: Minion, master: FakeMaster) -> None:
@@ -337,8 +338,9 @@ def test_a_link_that_comes_and_goes_starts_no_crowd(minion: Minion, master: Fake
 
 
 def test_orders_that_cant_be_carried_out_end_nothing(minion: Minion) -> None:
-    minion.bus._queue.put(("x", {"a": {1, object()}}, lambda _: None))  # can't be published
+    minion.bus._orders = {"x": lambda _: None}
     minion._start_bus()
+    minion.bus._intercept("x", {"a": {1, object()}})  # can't be published
     wait_for(lambda: minion.bus.failed_orders == 1)
     assert not minion._ended.ready()
 
@@ -354,12 +356,13 @@ def test_a_result_that_cant_be_removed_from_the_disk_ends_nothing(tmp_path: Path
     (spooled,) = (tmp_path / "outbox").iterdir()
     spooled.unlink()
     spooled.mkdir()  # as little removable as a file on a disk that became read-only
-    runner = gevent.spawn(outbox.run)
+    crew = Crew("test")
+    outbox.start(crew)
     outbox.put({"jid": "2"})
     wait_for(lambda: len(sent) == 2)
     assert outbox.flush(1) == 0
-    assert not runner.ready()
-    runner.kill()
+    assert not crew.failed.ready()
+    crew.stop()
 
 
 def test_an_error_that_nobody_foresaw_is_one_more_try(tmp_path: Path) -> None:
@@ -374,10 +377,11 @@ def test_an_error_that_nobody_foresaw_is_one_more_try(tmp_path: Path) -> None:
     outbox.open()
     outbox.put({"jid": "1"})
     outbox.put({"jid": "2"})
-    runner = gevent.spawn(outbox.run)
+    crew = Crew("test")
+    outbox.start(crew)
     assert outbox.flush(5) == 0
     assert [load["jid"] for load in sent] == ["2", "1"]
-    runner.kill()
+    crew.stop()
 
 
 def test_half_written_results_of_a_killed_run_are_removed(tmp_path: Path) -> None:
@@ -395,11 +399,12 @@ def test_a_result_that_cant_be_packed_is_replaced_by_the_reason(tmp_path: Path) 
     outbox = Outbox(tmp_path / "outbox", sent.append, Backoff(0.01, 0.02))
     outbox.open()
     outbox.put({"jid": "1", "id": "m1", "return": object()})
-    runner = gevent.spawn(outbox.run)
+    crew = Crew("test")
+    outbox.start(crew)
     assert outbox.flush(5) == 0
     assert sent[0]["jid"] == "1"
     assert sent[0]["success"] is False
-    runner.kill()
+    crew.stop()
 
 
 def test_a_job_that_is_killed_before_it_began_frees_its_place(tmp_path: Path) -> None:

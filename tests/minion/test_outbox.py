@@ -11,7 +11,7 @@ import gevent
 import pytest
 
 from greensalt.errors import RequestTimeout
-from greensalt.green import Backoff
+from greensalt.green import Backoff, Crew
 from greensalt.minion.outbox import Outbox
 
 
@@ -49,31 +49,34 @@ def test_an_acknowledged_result_leaves_the_disk(tmp_path: Path, master: Master) 
     outbox.put({"jid": "1"})
     (path,) = files(tmp_path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    runner = gevent.spawn(outbox.run)
+    crew = Crew("test")
+    outbox.start(crew)
     assert outbox.flush(5) == 0
     assert (master.taken, files(tmp_path)) == (["1"], [])
-    runner.kill()
+    crew.stop()
 
 
 def test_what_was_not_acknowledged_is_sent_by_the_next_run(tmp_path: Path, master: Master) -> None:
     master.down = True
     outbox = open_outbox(tmp_path, master.send)
-    runner = gevent.spawn(outbox.run)
+    crew = Crew("test")
+    outbox.start(crew)
     for jid in ("1", "2", "3"):
         outbox.put({"jid": jid, "return": b"\xff\x00"})
     with gevent.Timeout(5):
         while not outbox.failed:
             gevent.sleep(0.001)
-    runner.kill()
+    crew.stop()
     assert len(files(tmp_path)) == 3
 
     master.down = False
     again = open_outbox(tmp_path, master.send)
-    runner = gevent.spawn(again.run)
+    crew = Crew("test")
+    again.start(crew)
     assert again.flush(5) == 0
     assert sorted(master.taken) == ["1", "2", "3"]
     assert files(tmp_path) == []
-    runner.kill()
+    crew.stop()
 
 
 def test_one_result_that_is_never_taken_does_not_hold_up_the_others(
@@ -81,7 +84,8 @@ def test_one_result_that_is_never_taken_does_not_hold_up_the_others(
 ) -> None:
     master.poison = "bad"
     outbox = open_outbox(tmp_path, master.send)
-    runner = gevent.spawn(outbox.run)
+    crew = Crew("test")
+    outbox.start(crew)
     for jid in ("bad", "1", "2"):
         outbox.put({"jid": jid})
     with gevent.Timeout(5):
@@ -89,7 +93,7 @@ def test_one_result_that_is_never_taken_does_not_hold_up_the_others(
             gevent.sleep(0.001)
     assert master.taken == ["1", "2"]
     assert len(outbox) == 1
-    runner.kill()
+    crew.stop()
 
 
 def test_a_result_that_failed_is_tried_at_once_when_the_master_is_back(
@@ -98,7 +102,8 @@ def test_a_result_that_failed_is_tried_at_once_when_the_master_is_back(
     master.down = True
     outbox = Outbox(tmp_path / "outbox", master.send, Backoff(3600, 3600))
     outbox.open()
-    runner = gevent.spawn(outbox.run)
+    crew = Crew("test")
+    outbox.start(crew)
     outbox.put({"jid": "1"})
     with gevent.Timeout(5):
         while not outbox.failed:
@@ -106,7 +111,7 @@ def test_a_result_that_failed_is_tried_at_once_when_the_master_is_back(
     master.down = False
     outbox.hurry()
     assert outbox.flush(5) == 0
-    runner.kill()
+    crew.stop()
 
 
 def test_a_spooled_file_that_cant_be_read_is_kept_aside_and_harms_nothing(
@@ -116,12 +121,13 @@ def test_a_spooled_file_that_cant_be_read_is_kept_aside_and_harms_nothing(
     outbox.put({"jid": "good"})
     (tmp_path / "outbox" / "0.p").write_bytes(b"\xc1 garbage")
     again = open_outbox(tmp_path, master.send)
-    runner = gevent.spawn(again.run)
+    crew = Crew("test")
+    again.start(crew)
     assert again.flush(5) == 0
     assert master.taken == ["good"]
     assert [path.name for path in files(tmp_path)] == ["0.unreadable"]
     assert "can't be read" in caplog.text
-    runner.kill()
+    crew.stop()
 
 
 def test_a_result_is_sent_even_when_it_cant_be_written_down(
@@ -130,9 +136,10 @@ def test_a_result_is_sent_even_when_it_cant_be_written_down(
     outbox = open_outbox(tmp_path, master.send)
     (tmp_path / "outbox").rmdir()
     (tmp_path / "outbox").write_text("a file where the directory was")
-    runner = gevent.spawn(outbox.run)
+    crew = Crew("test")
+    outbox.start(crew)
     outbox.put({"jid": "1"})
     assert outbox.flush(5) == 0
     assert master.taken == ["1"]
     assert "can't be spooled" in caplog.text
-    runner.kill()
+    crew.stop()

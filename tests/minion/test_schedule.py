@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from greensalt.errors import ConfigError
+from greensalt.green import Crew
 from greensalt.minion.schedule.cron import Cron
 from greensalt.minion.schedule.orders import manage
 from greensalt.minion.schedule.scheduled import ScheduledJob
@@ -126,9 +127,11 @@ class Clockwork:
         )
 
     def run(self, seconds: float = 0.05) -> None:
-        running = gevent.spawn(self.scheduler.run)
-        running.join(seconds)
-        running.kill()
+        crew = Crew("test")
+        self.scheduler.start(crew)
+        gevent.sleep(seconds)
+        assert not crew.failed.ready()
+        crew.stop()
 
 
 def test_a_schedule_that_is_switched_off_waits_for_its_change(tmp_path: Path) -> None:

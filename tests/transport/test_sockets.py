@@ -10,12 +10,14 @@ import gevent
 import pytest
 import zmq
 
+from greensalt.green import Crew
 from greensalt.transport import sockets
 from greensalt.transport.sockets import (
     Context,
     Doorbell,
     Drain,
     Parking,
+    RareDrain,
     new_context,
     plain_socket,
     readable,
@@ -23,6 +25,8 @@ from greensalt.transport.sockets import (
     send,
 )
 from tests._load import loop_turns
+
+KINDS = [Drain, RareDrain]
 
 
 @pytest.fixture
@@ -46,8 +50,9 @@ def wait_until(condition: object, timeout_s: float = 5) -> None:
             gevent.sleep(0.001)
 
 
+@pytest.mark.parametrize("kind", KINDS)
 def test_r1_a_message_that_came_while_others_were_taken_is_not_slept_over(
-    context: Context,
+    context: Context, kind: type[Drain]
 ) -> None:
     pull, push = pair(context, zmq.PULL, zmq.PUSH)
     taken: list[bytes] = []
@@ -56,24 +61,29 @@ def test_r1_a_message_that_came_while_others_were_taken_is_not_slept_over(
         taken.append(frames[0])
         pull.get(zmq.EVENTS)  # another operation, which may consume the edge
 
-    drain = Drain(pull, take)
-    owner = gevent.spawn(drain.run)
+    drain = kind(pull, take)
+    owner = Crew("test")
+    drain.start(owner)
     for number in range(2000):
         push.send(b"%d" % number)
         if number % 7 == 0:
             gevent.sleep(0)
     wait_until(lambda: len(taken) == 2000)
     assert drain.doorbell.missed == 0
-    owner.kill()
+    owner.stop()
     drain.close(0)
     push.close(0)
 
 
-def test_r2_a_send_that_swallows_an_edge_is_healed_by_a_recheck(context: Context) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_r2_a_send_that_swallows_an_edge_is_healed_by_a_recheck(
+    context: Context, kind: type[Drain]
+) -> None:
     one, other = pair(context, zmq.DEALER, zmq.DEALER)
     taken: list[bytes] = []
-    drain = Drain(one, lambda frames: taken.append(frames[0]))
-    owner = gevent.spawn(drain.run)
+    drain = kind(one, lambda frames: taken.append(frames[0]))
+    owner = Crew("test")
+    drain.start(owner)
     gevent.sleep(0.01)
     for number in range(50):
         other.send(b"in %d" % number)
@@ -82,7 +92,7 @@ def test_r2_a_send_that_swallows_an_edge_is_healed_by_a_recheck(context: Context
         drain.recheck()
         wait_until(lambda number=number: len(taken) == number + 1)
     assert drain.doorbell.missed == 0  # the safety timer had nothing to find
-    owner.kill()
+    owner.stop()
     drain.close(0)
     other.close(0)
 
@@ -100,20 +110,22 @@ def test_r3_an_unclaimed_doorbell_does_not_spin(context: Context) -> None:
     push.close(0)
 
 
-def test_r4_a_flood_lets_the_other_greenlets_run(context: Context) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_r4_a_flood_lets_the_other_greenlets_run(context: Context, kind: type[Drain]) -> None:
     pull, push = pair(context, zmq.PULL, zmq.PUSH)
     pull.set(zmq.RCVHWM, 0)
     push.set(zmq.SNDHWM, 0)
     for number in range(50_000):
         push.send(b"%d" % number)
-    drain = Drain(pull, lambda frames: None)
-    owner = gevent.spawn(drain.run)
+    drain = kind(pull, lambda frames: None)
+    owner = Crew("test")
+    drain.start(owner)
     turns = 0
     while drain.received < 40_000:
         gevent.sleep(0)
         turns += 1
     assert turns > 100
-    owner.kill()
+    owner.stop()
     drain.close(0)
     push.close(0)
 
@@ -129,9 +141,10 @@ def test_r6_a_closed_drain_leaves_no_watcher_on_a_reused_descriptor(context: Con
     for _ in range(50):
         pull, push = pair(context, zmq.PULL, zmq.PUSH)
         drain = Drain(pull, lambda frames: None)
-        owner = gevent.spawn(drain.run)
+        owner = Crew("test")
+        drain.start(owner)
         gevent.sleep(0)
-        owner.kill()
+        owner.stop()
         drain.close(0)
         push.close(0)
         reader, writer = os.pipe()
@@ -162,7 +175,8 @@ def test_a_missed_doorbell_is_healed_within_a_second_and_counted(context: Contex
     one, other = pair(context, zmq.DEALER, zmq.DEALER)
     taken: list[bytes] = []
     drain = Drain(one, lambda frames: taken.append(frames[0]))
-    owner = gevent.spawn(drain.run)
+    owner = Crew("test")
+    drain.start(owner)
     gevent.sleep(0.05)
     for number in range(20):  # no recheck: rule 2 is broken on purpose
         other.send(b"in %d" % number)
@@ -170,9 +184,30 @@ def test_a_missed_doorbell_is_healed_within_a_second_and_counted(context: Contex
         send(one, [b"out"])
     wait_until(lambda: len(taken) == 20)
     assert drain.doorbell.missed >= 1
-    owner.kill()
+    owner.stop()
     drain.close(0)
     other.close(0)
+
+
+def test_a_rare_drain_that_is_not_started_yet_does_not_spin_and_has_no_greenlet_in_between(
+    context: Context,
+) -> None:
+    pull, push = pair(context, zmq.PULL, zmq.PUSH)
+    taken: list[bytes] = []
+    drain = RareDrain(pull, lambda frames: taken.append(frames[0]))
+    push.send(b"early")
+    before = loop_turns()
+    gevent.sleep(0.2)
+    assert loop_turns() - before < 50
+    owner = Crew("test")
+    drain.start(owner)
+    wait_until(lambda: taken == [b"early"] and not len(owner))
+    push.send(b"late")
+    wait_until(lambda: taken == [b"early", b"late"] and not len(owner))
+    assert drain.doorbell.missed == 0
+    owner.stop()
+    drain.close(0)
+    push.close(0)
 
 
 def test_parking_can_be_left_and_taken_again() -> None:

@@ -59,8 +59,8 @@ SECTIONS = (
     Section(
         "minions",
         "A thousand minions in one process",
-        "Real ones, of `greensalt minion --count`, each with its own keys; memory and files of one are"
-        " the difference between two fleets.",
+        "Real ones, of `greensalt minion --count`, each with its own keys. What one takes is the"
+        " difference between two fleets.",
     ),
     Section(
         "limit",

@@ -17,7 +17,7 @@ import yaml
 from gevent.event import Event
 
 from greensalt.errors import ConfigError, SaltInvocationError
-from greensalt.green import Crew
+from greensalt.green import Crew, OnCall
 from greensalt.minion.schedule.scheduled import ScheduledJob
 from greensalt.store.files import write_private
 
@@ -49,13 +49,19 @@ class Scheduler:
         self._running = running
         self._jobs: dict[str, ScheduledJob] = {}
         self._changed = Event()
+        self._looking = OnCall("schedule", self._run)
         self._crew = Crew("schedule")
         self.skipped = 0
 
     # -- running -----------------------------------------------------------------------------
 
-    def run(self) -> None:
-        """Begin what is due, until killed."""
+    def start(self, crew: Crew) -> None:
+        """Begin what is due from now on, until the crew is stopped."""
+        self._looking.start(crew)
+        self._looking.call()
+
+    def _run(self) -> None:
+        """Begin what is due, while there is anything to wait for."""
         while True:
             self._changed.clear()
             self._update()
@@ -64,18 +70,21 @@ class Scheduler:
             jobs = [job for job in self._jobs.values() if job.enabled and is_on]
             for job in jobs:
                 if job.is_due(now, clock):
-                    self._start(job)
+                    self._begin_due(job)
             waits = [job.wait_s(now, clock) for job in jobs]
-            self._changed.wait(min([WAIT_MOST_S, *waits]) if waits else None)
+            if not waits:
+                return
+            self._changed.wait(min([WAIT_MOST_S, *waits]))
 
     def stop(self) -> None:
         self._crew.stop()
 
     def wake(self) -> None:
-        """The pillar may have changed."""
+        """What is wanted may have changed."""
         self._changed.set()
+        self._looking.call()
 
-    def _start(self, job: ScheduledJob) -> None:
+    def _begin_due(self, job: ScheduledJob) -> None:
         if 0 < job.maxrunning <= self._running(job.name):
             self.skipped += 1
             log.info("the schedule %s is skipped: it runs already", job.name)
@@ -155,7 +164,7 @@ class Scheduler:
         if self._path.exists():
             read = yaml.safe_load(self._path.read_text())
             self._own = dict((read or {}).get("schedule") or {})
-        self._changed.set()
+        self.wake()
 
     def save(self) -> None:
         """Write the minion's own jobs down; raises OSError."""
@@ -164,4 +173,4 @@ class Scheduler:
 
     def _keep(self) -> None:
         self.save()
-        self._changed.set()
+        self.wake()
