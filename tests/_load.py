@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final, Self
 
 import gevent
@@ -12,7 +13,7 @@ import psutil
 MIB: Final = 1 << 20
 
 
-def wait_for(look: Callable[[], object], timeout_s: float = 10) -> None:
+def wait_for(look: Callable[[], object], timeout_s: float = 60) -> None:
     """Let the other greenlets run until `look` says something true."""
     with gevent.Timeout(timeout_s):
         while not look():
@@ -55,6 +56,11 @@ def cpu_of(work: Callable[[], object]) -> float:
     before = time.process_time()
     work()
     return time.process_time() - before
+
+
+def queued_s(pid: int) -> float:
+    """The seconds that the main thread of a process was ready to run and had no CPU so far."""
+    return int(Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()[1]) / 1e9
 
 
 def loop_turns() -> int:

@@ -3,9 +3,9 @@ from __future__ import annotations
 import io
 import json
 import os
+import resource
 import subprocess
 import sys
-import time
 from functools import cache
 from pathlib import Path
 
@@ -383,13 +383,14 @@ def test_ten_thousand_keys_are_listed_in_half_a_second(key: Tool) -> None:
     for number in range(10_000):
         os.close(os.open(directory / f"minion-{number:05}", os.O_CREAT | os.O_WRONLY))
     argv = [sys.executable, "-m", "greensalt", "key", "-c", str(key.dir), "-L"]
-    times = []
+    took_s = []
     for _ in range(3):
-        started = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run(argv, capture_output=True, check=True)
-        times.append(time.perf_counter() - started)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        took_s.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
     assert done.stdout.count(b"\n") == 10_014
-    assert min(times) < 0.5
+    assert min(took_s) < 0.5  # of CPU: it waits for nobody
 
 
 def test_listing_imports_neither_sockets_nor_crypto(key: Tool) -> None:

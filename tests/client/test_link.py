@@ -293,8 +293,11 @@ def test_probing_takes_no_longer_than_a_restart(
 ) -> None:
     monkeypatch.setattr(linking, "RESTART_S", 0.2)
     link = MasterLink("127.0.0.1", free_port(), tmp_path, "root", request_timeout_s=1)
-    began = time.monotonic()
-    with pytest.raises(TransportError, match="Connection refused"):
-        link.probe()
-    assert 0.2 <= time.monotonic() - began < 2
+    took_s = []
+    for _ in range(3):  # what a busy machine adds is not there each time
+        began = time.monotonic()
+        with pytest.raises(TransportError, match="Connection refused"):
+            link.probe()
+        took_s.append(time.monotonic() - began)
+    assert 0.2 <= min(took_s) < 2
     link.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import time
 import warnings
 from importlib import import_module
 from typing import Any
@@ -16,6 +15,7 @@ from greensalt.errors import TargetError
 from greensalt.target import automaton
 from greensalt.target.automaton import Automaton
 from greensalt.target.regex import MAX_PATTERN, Regex
+from tests._load import cpu_of
 
 parse: Any = import_module("re._parser").parse
 
@@ -42,12 +42,13 @@ def _automaton(pattern: str) -> Automaton | None:
 
 @pytest.mark.parametrize("pattern", CATASTROPHES)
 def test_a_catastrophic_pattern_is_answered_at_once(pattern: str) -> None:
-    start = time.perf_counter()
-    regex = Regex(pattern)
-    assert not regex.matches("a" * 253 + "!")
-    for text in ["x" * 252 + "!", "ax" * 126, ""]:
-        regex.matches(text)
-    assert time.perf_counter() - start < 2
+    def match() -> None:
+        regex = Regex(pattern)
+        assert not regex.matches("a" * 253 + "!")
+        for text in ["x" * 252 + "!", "ax" * 126, ""]:
+            regex.matches(text)
+
+    assert cpu_of(match) < 2
 
 
 @pytest.mark.parametrize(
@@ -132,9 +133,9 @@ def test_conditions_and_back_references_keep_their_meaning() -> None:
 def test_ten_thousand_ids_take_no_time_even_with_nested_repeats() -> None:
     ids = [f"web{number}.example.com" for number in range(10_000)]
     regex = Regex(r"([a-z0-9]+\.)+com$")
-    start = time.perf_counter()
-    assert sum(map(regex.matches, ids)) == 10_000
-    assert time.perf_counter() - start < 1
+    matched: list[bool] = []
+    assert cpu_of(lambda: matched.extend(map(regex.matches, ids))) < 1
+    assert sum(matched) == 10_000
 
 
 @pytest.mark.parametrize(
