@@ -86,7 +86,7 @@ class Bench:
         client = BusClient(master_event_pub(sock_dir), master_event_pull(sock_dir))
         for prefix in prefixes:
             client.subscribe(prefix)
-        client.sync(5)
+        client.sync(60)
         self.listeners.append(client)
         return client
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
 
 import gevent
 import psutil
+
+from greensalt.cli.children import Child
 
 MIB: Final = 1 << 20
 
@@ -61,6 +64,19 @@ def cpu_of(work: Callable[[], object]) -> float:
 def queued_s(pid: int) -> float:
     """The seconds that the main thread of a process was ready to run and had no CPU so far."""
     return int(Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()[1]) / 1e9
+
+
+def end_s(child: Child) -> float:
+    """The seconds that a daemon takes to end on SIGTERM, less those that it had no CPU for."""
+    pid, begun = child.pid, time.monotonic()
+    before = queued = queued_s(pid)
+    child.terminate()
+    with gevent.Timeout(60):
+        while child.alive:
+            with suppress(OSError):  # it has just ended
+                queued = queued_s(pid)
+            gevent.sleep(0.01)
+    return time.monotonic() - begun - (queued - before)
 
 
 def loop_turns() -> int:

@@ -387,7 +387,7 @@ def test_everything_about_the_job_reaches_the_master(made: Bench, fleet: Fleet, 
     )
     tag, publish = "", dict[str, Any]()
     while not tag.endswith("/publish"):
-        tag, publish = listener.next(5) or pytest.fail("the job was not published")
+        tag, publish = listener.next(60) or pytest.fail("the job was not published")
     assert publish["arg"] == [1, {"__kwarg__": True, "a": {"b": "c"}}]
     assert publish["ret"] == "slack"
     assert publish["metadata"] == {"ticket": 7}

@@ -43,7 +43,7 @@ class Fleet:
         self.busy: dict[str, set[str]] = {}
         self.heard = Event()
         self._greenlet = gevent.spawn(self._serve)
-        assert self.heard.wait(5)
+        assert self.heard.wait(60)
 
     def __enter__(self) -> Self:
         return self
@@ -64,7 +64,7 @@ class Fleet:
     def _serve(self) -> None:
         bus = BusClient(master_event_pub(self.made.config.sock_dir))
         bus.subscribe("salt/job/")
-        bus.sync(5)
+        bus.sync(60)
         self.heard.set()
         try:
             while True:

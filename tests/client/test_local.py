@@ -78,7 +78,7 @@ def test_minions_see_no_nodegroup_only_what_it_stands_for(
 ) -> None:
     listener = made.listen("salt/job/")
     client.cmd_async("webs", "test.ping", tgt_type="nodegroup")
-    _, new = listener.next(5) or ("", {})
+    _, new = listener.next(60) or ("", {})
     assert (new["tgt_type"], "N@" in new["tgt"]) == ("compound", False)
 
 

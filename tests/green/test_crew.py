@@ -22,13 +22,13 @@ def fail() -> None:
 def test_the_death_of_a_vital_greenlet_is_told_with_its_reason() -> None:
     crew = Crew("part")
     crew.spawn_vital("owner", fail)
-    assert crew.failed.get(timeout=5) == "part/owner died: ValueError: as if it had a bug"
+    assert crew.failed.get(timeout=60) == "part/owner died: ValueError: as if it had a bug"
 
 
 def test_a_vital_greenlet_may_not_just_end() -> None:
     crew = Crew("part")
     crew.spawn_vital("owner", lambda: None)
-    assert crew.failed.get(timeout=5) == "part/owner ended"
+    assert crew.failed.get(timeout=60) == "part/owner ended"
 
 
 def test_a_vital_greenlet_that_somebody_kills_is_missed() -> None:
@@ -36,14 +36,14 @@ def test_a_vital_greenlet_that_somebody_kills_is_missed() -> None:
     greenlet = crew.spawn_vital("owner", gevent.sleep, 60)
     gevent.sleep(0)
     greenlet.kill()
-    assert crew.failed.get(timeout=5) == "part/owner was killed"
+    assert crew.failed.get(timeout=60) == "part/owner was killed"
 
 
 def test_the_death_of_another_greenlet_is_logged_and_counted(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     crew = Crew("part")
-    crew.spawn("job", fail).join(5)
+    crew.spawn("job", fail).join(60)
     assert crew.deaths == 1
     assert not crew.failed.ready()
     assert "part/job died: ValueError" in caplog.text

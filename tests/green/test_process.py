@@ -24,14 +24,14 @@ def is_alive(pid: int) -> bool:
 
 def pid_in(file: Path) -> int:
     """The pid that a command writes into a file, once it is there."""
-    with gevent.Timeout(5):
+    with gevent.Timeout(60):
         while not (file.exists() and file.read_text().strip()):
             gevent.sleep(0.005)
     return int(file.read_text())
 
 
 def wait_gone(pid: int) -> None:
-    with gevent.Timeout(5):
+    with gevent.Timeout(60):
         while is_alive(pid):
             gevent.sleep(0.005)
 
@@ -118,7 +118,7 @@ def test_a_greenlet_killed_while_its_command_starts_leaves_nothing_behind(tmp_pa
     jobs = [gevent.spawn(process.run, ["sh", "-c", "sleep 60", mark]) for _ in range(5)]
     gevent.sleep(0)
     gevent.killall(jobs)
-    with gevent.Timeout(5):
+    with gevent.Timeout(60):
         while any(mark in child.cmdline() for child in _children()):
             gevent.sleep(0.01)
 

@@ -56,7 +56,7 @@ def test_who_waits_gets_each_return_once_as_it_comes(bench: Make) -> None:
         gevent.sleep(0)
         assert not waiting.ready()
         peer.returns(jid, peer.id)
-        row: Return = waiting.get(timeout=5)
+        row: Return = waiting.get(timeout=60)
         assert (row.id, row.ret) == (peer.id, peer.id)
     assert list(returns) == []
 

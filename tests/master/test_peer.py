@@ -39,7 +39,7 @@ def test_a_minion_publishes_and_gets_the_returns_of_its_job_only(bench: Make) ->
     answer = pub(first, "m*", "test.arg", ["1", "a=b", [2]])
     jid = answer["jid"]
     assert answer == {"jid": jid, "minions": ["m1", "m2"]}
-    events = dict(event for event in (listener.next(5), listener.next(5)) if event)
+    events = dict(event for event in (listener.next(60), listener.next(60)) if event)
     published = events[f"salt/job/{jid}/publish"]
     assert published["id"] == "m1"  # whose job it is
     assert published["arg"] == [1, [2], {"__kwarg__": True, "a": "b"}]
@@ -161,10 +161,10 @@ def test_an_old_minion_waits_for_the_results(bench: Make) -> None:
     asker = made.peer("m1")
     load = {"tgt": "m2", "fun": "test.ping", "arg": [], "ret": "", "tgt_type": "glob"}
     waiting = gevent.spawn(asker.request, "minion_publish", **load, timeout=30)
-    event = listener.next(5)
+    event = listener.next(60)
     assert event is not None
     second.returns(event[1]["jid"], 5)
-    assert waiting.get(timeout=10) == {"m2": 5}
+    assert waiting.get(timeout=60) == {"m2": 5}
     assert first.request("minion_publish", **load, timeout=0) == {}
     assert first.request("minion_publish", **load, timeout="soon") == {}
 
@@ -174,7 +174,7 @@ def test_only_so_many_requests_of_a_minion_wait_at_once(bench: Make) -> None:
     load = {"tgt": "m2", "fun": "test.ping", "arg": [], "ret": "", "tgt_type": "glob"}
     askers = [made.peer("m1") for _ in range(AT_ONCE + 1)]
     waiting = [gevent.spawn(each.request, "minion_publish", **load, timeout=50) for each in askers]
-    done = gevent.wait(waiting, timeout=20, count=1)
+    done = gevent.wait(waiting, timeout=60, count=1)
     assert [each.value for each in done] == [{}]
     assert made.master.peers.counts["refused/too many at once"] == 1
     gevent.killall(waiting)

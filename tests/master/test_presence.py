@@ -130,7 +130,7 @@ def test_without_presence_events_nothing_is_told(bench: Make) -> None:
 
 def _next(bus: Any, kind: str) -> dict[str, Any]:
     while True:
-        event = bus.next(30)
+        event = bus.next(60)
         assert event is not None
         tag, data = event
         if tag == f"salt/presence/{kind}" and data.get("present") != []:

@@ -37,7 +37,7 @@ def test_a_runner_is_announced_and_its_result_is_an_event_and_in_the_store(bench
     reply = ask(master, "runner", "test.arg", arg=[1, "b"], kwarg={"c": 2})
     jid = reply["jid"]
     assert reply == {"tag": f"salt/run/{jid}", "jid": jid}
-    new, ret = bus.next(10), bus.next(10)
+    new, ret = bus.next(60), bus.next(60)
     assert new is not None
     assert ret is not None
     about = {"fun": "runner.test.arg", "jid": jid, "user": "root", "fun_args": [1, "b", {"c": 2}]}
@@ -120,7 +120,7 @@ def test_a_users_runner_may_block_and_call_others(bench: Make, short_dir: Path) 
     master = bench(runner_dirs=[str(directory)])
     bus = master.listen("garden/")
     assert ran(master, "garden.water", 4)["return"] == {"args": [4], "kwargs": {}}
-    event = bus.next(10)
+    event = bus.next(60)
     assert event is not None
     assert event[1]["litres"] == 4
 
@@ -163,7 +163,7 @@ def test_a_wheel_function_answers_when_it_is_done(bench: Make) -> None:
     assert reply["data"]["fun"] == "wheel.key.list_all"
     assert reply["data"]["success"] is True
     assert "m1" in reply["data"]["return"]["minions_pre"] + reply["data"]["return"]["minions"]
-    assert [bus.next(10)[0], bus.next(10)[0]] == [  # type: ignore[index]
+    assert [bus.next(60)[0], bus.next(60)[0]] == [  # type: ignore[index]
         f"{reply['tag']}/new",
         f"{reply['tag']}/ret",
     ]

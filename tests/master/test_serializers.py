@@ -47,10 +47,10 @@ class Listener:
             moved=linked.put,
         )
         self.subscriber.start(f"tcp://127.0.0.1:{port}")
-        assert linked.get(timeout=5)
+        assert linked.get(timeout=60)
 
     def packet(self) -> bytes:
-        return parse_publish(self.frames.get(timeout=5)[-1]).packet
+        return parse_publish(self.frames.get(timeout=60)[-1]).packet
 
     def next(self, *codecs: str) -> tuple[str, Any]:
         key = Crypticle(self.made.master.publish_key.key_string)
@@ -162,7 +162,7 @@ def test_every_publish_is_signed(bench: Make, listen: Callable[[Bench, int], Lis
     made.peer(serializer="ormsgpack")
     listener = listen(made, extra["ormsgpack"])
     made.job("*")
-    frame = parse_publish(listener.frames.get(timeout=5)[-1])
+    frame = parse_publish(listener.frames.get(timeout=60)[-1])
     assert frame.sig is not None
     public = made.master.master_key.public
     assert public.verify(frame.packet, frame.sig, str(frame.sig_algo))

@@ -26,7 +26,7 @@ def test_a_new_key_waits_until_it_is_accepted(bench: Make) -> None:
     peer = made.peer()
     assert isinstance(peer.answer, Pending)
     assert states(made) == {"pending": ["m1"]}
-    event = listener.next(5)
+    event = listener.next(60)
     assert event is not None
     assert {key: event[1][key] for key in ("act", "id", "result")} == {
         "act": "pend",
@@ -215,7 +215,7 @@ def test_deleting_keys_rotates_once_per_batch(bench: Make) -> None:
     for number in range(1, 5):
         made.master.keys.delete(f"m{number}")
     made.master.keys.request_rotation(made.config.cachedir)
-    event = listener.next(5)
+    event = listener.next(60)
     assert event is not None
     assert event[0] == "key"
     assert event[1]["rotate_aes_key"] is True

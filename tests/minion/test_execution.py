@@ -223,7 +223,7 @@ def test_a_killed_job_ends_the_commands_of_its_thread_and_then_the_thread(
 ) -> None:
     file, ended = tmp_path / "pid", tmp_path / "pid.ended"
     job = gevent.spawn(caller.job, "own.commands", str(file))
-    with gevent.Timeout(5):
+    with gevent.Timeout(60):
         while not (file.exists() and file.read_text()):
             gevent.sleep(0.01)
         job.kill()

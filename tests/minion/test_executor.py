@@ -44,7 +44,7 @@ class Work:
             )
 
     def settle(self) -> None:
-        with gevent.Timeout(5):
+        with gevent.Timeout(60):
             while self.executor.running():
                 gevent.sleep(0.001)
 

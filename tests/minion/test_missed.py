@@ -120,7 +120,7 @@ def wire() -> Iterator[Callable[[Bench], Wire]]:
 
 
 def wait_until(look: Callable[[], object]) -> None:
-    with gevent.Timeout(15):
+    with gevent.Timeout(60):
         while not look():
             gevent.sleep(0.01)
 

@@ -63,7 +63,7 @@ def test_what_was_not_acknowledged_is_sent_by_the_next_run(tmp_path: Path, maste
     outbox.start(crew)
     for jid in ("1", "2", "3"):
         outbox.put({"jid": jid, "return": b"\xff\x00"})
-    with gevent.Timeout(5):
+    with gevent.Timeout(60):
         while not outbox.failed:
             gevent.sleep(0.001)
     crew.stop()
@@ -88,7 +88,7 @@ def test_one_result_that_is_never_taken_does_not_hold_up_the_others(
     outbox.start(crew)
     for jid in ("bad", "1", "2"):
         outbox.put({"jid": jid})
-    with gevent.Timeout(5):
+    with gevent.Timeout(60):
         while len(master.taken) < 2:
             gevent.sleep(0.001)
     assert master.taken == ["1", "2"]
@@ -105,7 +105,7 @@ def test_a_result_that_failed_is_tried_at_once_when_the_master_is_back(
     crew = Crew("test")
     outbox.start(crew)
     outbox.put({"jid": "1"})
-    with gevent.Timeout(5):
+    with gevent.Timeout(60):
         while not outbox.failed:
             gevent.sleep(0.001)
     master.down = False

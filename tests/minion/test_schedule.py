@@ -129,6 +129,7 @@ class Clockwork:
     def run(self, seconds: float = 0.05) -> None:
         crew = Crew("test")
         self.scheduler.start(crew)
+        gevent.sleep(0)  # its first turn, however late the clock is
         gevent.sleep(seconds)
         assert not crew.failed.ready()
         crew.stop()
@@ -189,7 +190,7 @@ def test_orders_on_the_bus_change_it_and_are_answered(tmp_path: Path) -> None:
 
 def returns_of_own_jobs(master: Bench, count: int) -> list[dict[str, Any]]:
     """The return events of jobs that a minion began by itself, as the store has them."""
-    with gevent.Timeout(20):
+    with gevent.Timeout(60):
         while True:
             store = master.master.store
             jobs = [each.jid for each in store.list_jobs(fun="test.echo")]
@@ -220,7 +221,7 @@ def test_the_module_changes_the_schedule_with_salts_answers(
     def ask(fun: str, *arg: Any, **kwarg: Any) -> Any:
         given = [*arg, {"__kwarg__": True, **kwarg}] if kwarg else list(arg)
         jid = master.job("m1", f"schedule.{fun}", arg=given)
-        with gevent.Timeout(15):
+        with gevent.Timeout(60):
             while not (rows := master.follow(jid)["load"]["returns"]):
                 gevent.sleep(0.01)
         return rows[0]["return"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -112,13 +113,31 @@ def run_minion(short_dir: Path) -> Iterator[Callable[..., Minion]]:
 
 
 def until(look: Callable[[], bool], what: str) -> None:
-    with gevent.Timeout(20, AssertionError(what)):
+    with gevent.Timeout(60, AssertionError(what)):
         while not look():
             gevent.sleep(0.02)
 
 
+def reach(master: Bench, count: int) -> None:
+    """Until a job gets to so many minions: the subscriptions follow the handshakes in their time.
+
+    A job that is sent before a subscription stands is lost.
+    """
+
+    def reached() -> bool:
+        jid = master.job("*")
+        again = time.monotonic() + 0.5
+        while len(master.follow(jid)["load"]["returns"]) < count:
+            if time.monotonic() > again:
+                return False
+            gevent.sleep(0.02)
+        return True
+
+    until(reached, f"{count} subscriptions")
+
+
 def answers(master: Bench, *minions: str) -> dict[str, Any]:
-    """What all minions echo; a job that is sent before a subscription stands is lost."""
+    """What all minions echo."""
     value = {"deep": [{"a": {1: b"\xff"}}], "text": "é", "none": None}
     jid = master.job("*", "test.echo", arg=[value])
 
@@ -136,7 +155,7 @@ def test_minions_of_every_codec_answer_one_job(
     master = bench(auto_accept=True, serializers={name: free_port() for name in EXTRA})
     everybody = [run_minion(master, f"m-{name}", serializer=name) for name in names()]
     until(lambda: all(minion.link.is_up for minion in everybody), "all links up")
-    gevent.sleep(0.2)  # the subscriptions follow the handshakes; nothing tells when
+    reach(master, len(everybody))
     assert answers(master, *names()) == {f"m-{name}": True for name in names()}
     assert {minion.session.codec.name for minion in everybody} == set(names())
 
@@ -151,7 +170,7 @@ def test_an_idle_minion_follows_when_its_codec_is_given_up(
     del master.options["serializers"]
     master.restart()
     until(lambda: minion.session.codec is MSGPACK and minion.link.is_up, "fallback to msgpack")
-    gevent.sleep(0.2)  # as above
+    reach(master, 1)
     assert answers(master, "m1") == {"m1": True}
 
 
@@ -168,6 +187,6 @@ def test_a_codec_that_is_served_later_is_taken_up_at_the_next_sign_in(
     minion.session.sign_in()
     port = master.config.serializers["orjson"]
     until(lambda: minion.link.publisher.endswith(f":{port}") and minion.link.is_up, "new port")
-    gevent.sleep(0.2)  # as above
+    reach(master, 1)
     assert answers(master, "m1") == {"m1": True}
     assert minion.session.codec.name == "orjson"

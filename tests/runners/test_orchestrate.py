@@ -138,7 +138,7 @@ def test_events_are_shown_as_they_come(house: Make) -> None:
     made.run("event.send", "my/tag", {"a": 1})
     made.run("event.send", "my/tag", {"a": 2})
     shown = []
-    while (event := bus.next(10)) is not None and event[0] != f"{run.tag}/ret":
+    while (event := bus.next(60)) is not None and event[0] != f"{run.tag}/ret":
         if event[0] == f"{run.tag}/progress":
             shown.append(event[1]["data"])
     assert [text.split("\t")[0] for text in shown] == ["my/tag", "my/tag"]
@@ -151,7 +151,7 @@ def test_a_run_can_be_ended(house: Make) -> None:
     gevent.sleep(0)
     bus = made.bench.listen(f"{run.tag}/")
     assert made.run("jobs.end_run", run.jid) is True
-    event = bus.next(10)
+    event = bus.next(60)
     assert event is not None
     assert event[1]["return"] == "This was ended before it was done."
     assert made.run("jobs.end_run", run.jid) is False

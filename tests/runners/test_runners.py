@@ -51,7 +51,7 @@ def test_the_master_knows_connections_and_asks_nobody(house: Make) -> None:
 
 
 def test_who_has_not_spoken_since_the_start_is_asked(house: Make) -> None:
-    made = house(timeout=1)
+    made = house(timeout=10)
     made.minion("m1")
     made.bench.master.presence._connections.clear()
     made.bench.master.sessions.last_seen.clear()
@@ -66,7 +66,7 @@ def test_minions_that_are_down_can_be_removed(house: Make) -> None:
 
 
 def test_versions_are_those_of_the_grains(house: Make) -> None:
-    made = house(timeout=1)
+    made = house(timeout=10)
     made.minion("m1", saltversion="1.2")
     made.minion("m2", 1, saltversion="9999.1")
     found = made.run("manage.versions")
@@ -128,7 +128,7 @@ def test_an_event_is_sent(house: Make) -> None:
     made = house()
     bus = made.bench.listen("my/")
     assert made.run("event.send", "my/tag", {"colour": "green"}) is True
-    event = bus.next(10)
+    event = bus.next(60)
     assert event is not None
     assert (event[0], event[1]["colour"]) == ("my/tag", "green")
     assert "dict" in made.fails("event.send", "my/tag", "text")
@@ -147,7 +147,7 @@ def test_a_survey_groups_minions_by_their_answers(house: Make) -> None:
     made.run("survey.diff", "*", "odd.one")
     shown: list[str] = []
     while len(shown) < 2:
-        event = bus.next(30)
+        event = bus.next(60)
         assert event is not None
         if event[0].endswith("/progress"):
             shown.append(event[1]["data"])

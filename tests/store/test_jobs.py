@@ -211,7 +211,7 @@ def test_a_follower_sees_every_return_once_while_many_write(store: JobStore) -> 
         for number in range(10):
             assert store.add_return(a_return("1", f"m{writer}-{number}"))
 
-    with gevent.Timeout(30):
+    with gevent.Timeout(60):
         following = gevent.spawn(follow)
         gevent.joinall([gevent.spawn(write, writer) for writer in range(40)], raise_error=True)
         following.get()

@@ -275,7 +275,7 @@ def test_without_its_committer_the_store_refuses_writes_and_says_that_it_is_dead
     gevent.sleep(0)
     store.database._committer.kill()
     assert all(isinstance(outcome, StoreError) for outcome in pending.get())
-    assert "committer was killed" in str(store.database.dead.get(timeout=5))
+    assert "committer was killed" in str(store.database.dead.get(timeout=60))
     with pytest.raises(StoreError, match="closed"):
         store.add_job(a_job("2"))
     store.close()

@@ -39,7 +39,7 @@ class Bus:
         client = BusClient(self.epub, self.epull, self.context, past_address=self.past)
         for prefix in prefixes:
             client.subscribe(prefix)
-        client.sync(5)
+        client.sync(60)
         return client
 
 
@@ -53,7 +53,7 @@ def bus(context: Context, tmp_path: Path) -> Iterator[Bus]:
 def take(client: BusClient, count: int) -> list[tuple[str, dict[str, Any]]]:
     events = []
     for _ in range(count):
-        event = client.next(5)
+        event = client.next(60)
         assert event is not None
         events.append(event)
     return events
@@ -102,7 +102,7 @@ def test_a_subscriber_sees_that_the_bus_was_restarted(context: Context, tmp_path
     take(client, 1)
     first.publisher.stop()
     second = Bus(context, tmp_path)
-    client.sync(5)
+    client.sync(60)
     second.publisher.fire("x/2", {})
     take(client, 1)
     assert client.restarts == 1
@@ -234,15 +234,15 @@ def test_a_subscriber_that_does_not_read_stops_nobody_and_sees_what_it_lost(
     made = Bus(context, tmp_path, hwm=500)
     lazy = BusClient(made.epub, context=context, hwm=500)
     lazy.subscribe("")
-    lazy.sync(5)
+    lazy.sync(60)
     eager = made.client("")
-    with gevent.Timeout(30):
+    with gevent.Timeout(60):
         for number in range(5_000):
             made.publisher.fire("n", {"n": number, "padding": "x" * 2000})
-            assert eager.next(5) is not None
+            assert eager.next(60) is not None
     assert eager.missed == 0
     received = 0
-    while lazy.next(0.2) is not None:
+    while lazy.next(1) is not None:
         received += 1
     made.publisher.fire("n", {"n": -1})
     take(lazy, 1)
@@ -255,7 +255,7 @@ def test_a_subscriber_that_does_not_read_stops_nobody_and_sees_what_it_lost(
 def test_a_sync_topic_that_cant_be_a_tag_harms_nobody(bus: Bus) -> None:
     client = BusClient(bus.epub, context=bus.context)
     client.subscribe("greensalt/sync/a\nb")
-    client.sync(5)
+    client.sync(60)
     assert bus.publisher.malformed == 1
     client.close()
 
@@ -265,13 +265,13 @@ def lazy_client(made: Bus, *prefixes: str) -> BusClient:
     client = BusClient(made.epub, context=made.context, past_address=made.past, hwm=100)
     for prefix in prefixes:
         client.subscribe(prefix)
-    client.sync(5)
+    client.sync(60)
     return client
 
 
 def read_all(client: BusClient) -> list[int]:
     numbers = []
-    while (event := client.next(0.2)) is not None:
+    while (event := client.next(1)) is not None:
         numbers.append(event[1]["n"])
     return numbers
 
@@ -304,7 +304,7 @@ def test_a_subscriber_of_a_prefix_asks_for_its_own_events_only(bus: Bus) -> None
     began = client.heard
     for number in range(5_000):
         bus.publisher.fire("mine/x" if number % 100 == 0 else "other", {"n": number})
-    client.sync(5)
+    client.sync(60)
     span = Span(began.boot_id, began.first + 1, client.heard.first - 1)
     fetched = client.fetch(span, "mine/")
     assert [data["n"] for _, _, data in fetched.events] == list(range(0, 5_000, 100))
@@ -336,7 +336,7 @@ def test_malformed_questions_about_the_past_are_dropped(bus: Bus) -> None:
     for frames in ([b"", b"short"], [question], [b"no", question], [b"", question, *[b"x"] * 70]):
         dealer.send_multipart(frames)
     dealer.send_multipart([b"", question])
-    with gevent.Timeout(5):
+    with gevent.Timeout(60):
         assert len(dealer.recv_multipart()) == 4
     assert client.fetch(Span(bus.publisher.boot_id, 2, 2)).events[0][1] == "x"
     dealer.close(0)
@@ -350,7 +350,7 @@ def test_what_a_restarted_bus_fired_before_the_subscription_was_live_is_a_gap(
     first.publisher.stop()
     second = Bus(context, tmp_path)
     second.publisher.sequence = 5
-    client.sync(5)
+    client.sync(60)
     assert client.restarts == 1
     assert client.gaps[0] == Span(second.publisher.boot_id, 1, 5)
     second.publisher.stop()
@@ -381,7 +381,7 @@ def test_a_subscriber_that_never_reads_costs_a_bounded_number_of_bytes(
     sub.connect(made.epub)
     sub.subscribe(b"x/")
     sub.subscribe(b"greensalt/sync/stuck")
-    with gevent.Timeout(10):
+    with gevent.Timeout(60):
         while not sub.poll(0):
             gevent.sleep(0.001)
     client = made.client("done/")

@@ -111,7 +111,7 @@ class Link:
             moved=moves.put,
         )
         subscriber.start(self.address)
-        assert moves.get(timeout=5) is True
+        assert moves.get(timeout=60) is True
         return subscriber, jobs, moves
 
     def push_until(self, frames: list[bytes], jobs: Queue[list[bytes]]) -> list[bytes]:
@@ -121,7 +121,7 @@ class Link:
             gevent.sleep(0.01)
             if not jobs.empty():
                 break
-        return jobs.get(timeout=5)
+        return jobs.get(timeout=60)
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ def test_what_is_pushed_reaches_every_subscriber_in_order(link: Link) -> None:
     for subscriber, jobs, _ in (first, second):
         received: list[list[bytes]] = []
         while len(received) < 200:
-            frames = jobs.get(timeout=5)
+            frames = jobs.get(timeout=60)
             if frames != [b"warm"]:
                 received.append(frames)
         assert received == [[b"job %d" % number] for number in range(200)]
@@ -152,7 +152,7 @@ def test_a_topic_is_a_filter(link: Link) -> None:
     assert link.push_until([b"mine", b"body"], jobs) == [b"mine", b"body"]
     link.pusher.push([b"other", b"body"])
     link.pusher.push([b"mine", b"last"])
-    while (frames := jobs.get(timeout=5)) == [b"mine", b"body"]:
+    while (frames := jobs.get(timeout=60)) == [b"mine", b"body"]:
         pass
     assert frames == [b"mine", b"last"]
     subscriber.stop()
@@ -161,9 +161,9 @@ def test_a_topic_is_a_filter(link: Link) -> None:
 def test_a_subscriber_tells_that_its_link_broke_and_stands_again(link: Link) -> None:
     subscriber, jobs, moves = link.subscriber(b"")
     link.stop()
-    assert moves.get(timeout=5) is False
+    assert moves.get(timeout=60) is False
     link.start(link.address)
-    assert moves.get(timeout=5) is True
+    assert moves.get(timeout=60) is True
     assert link.push_until([b"again"], jobs) == [b"again"]
     subscriber.stop()
 

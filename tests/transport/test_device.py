@@ -66,7 +66,7 @@ def bench(context: Context, tmp_path: Path) -> Iterator[Callable[..., Bench]]:
 
 def ask(sock: Socket, *frames: bytes) -> list[bytes]:
     sock.send_multipart(frames)
-    with gevent.Timeout(5):
+    with gevent.Timeout(60):
         return list(sock.recv_multipart())
 
 
@@ -108,7 +108,7 @@ def test_no_request_waits_behind_a_busy_worker(bench: Callable[..., Bench]) -> N
         busy.send_multipart([b"", b"wait"])
     assert ask(quick, b"quick") == [b"re:quick"]
     made.gate.set()
-    with gevent.Timeout(5):
+    with gevent.Timeout(60):
         assert [busy.recv_multipart()[1] for _ in range(50)] == [b"re:wait"] * 50
 
 
@@ -120,12 +120,12 @@ def test_a_full_queue_pushes_back_and_then_every_request_is_answered(
     dealer = made.peer(zmq.DEALER)
     for number in range(500):
         dealer.send_multipart([b"", b"wait%d" % number])
-    with gevent.Timeout(5):
+    with gevent.Timeout(60):
         while made.device.waiting < 10:
             gevent.sleep(0.001)
     assert made.device.waiting == 10
     made.gate.set()
-    with gevent.Timeout(10):
+    with gevent.Timeout(60):
         replies = {dealer.recv_multipart()[1] for _ in range(500)}
     assert replies == {b"re:wait%d" % number for number in range(500)}
 
@@ -138,7 +138,7 @@ def test_a_request_that_the_handler_drops_is_counted_and_not_answered(
     dealer = made.peer(zmq.DEALER)
     for body in (b"drop", b"kept"):
         dealer.send_multipart([b"", body])
-    with gevent.Timeout(5):
+    with gevent.Timeout(60):
         assert dealer.recv_multipart() == [b"", b"kept"]
     assert made.device.dropped == 1
     made.device.stop(1.0)
@@ -150,12 +150,12 @@ def test_stop_answers_what_was_accepted(context: Context, tmp_path: Path) -> Non
     dealer = made.peer(zmq.DEALER)
     for _ in range(30):
         dealer.send_multipart([b"", b"wait"])
-    with gevent.Timeout(5):
-        while not made.device._busy:
+    with gevent.Timeout(60):
+        while made.device._busy + made.device.waiting < 30:
             gevent.sleep(0.001)
     gevent.spawn_later(0.1, made.gate.set)
-    assert made.device.stop(2.0) == 0
-    with gevent.Timeout(5):
+    assert made.device.stop(60) == 0
+    with gevent.Timeout(60):
         assert [dealer.recv_multipart()[1] for _ in range(30)] == [b"re:wait"] * 30
 
 

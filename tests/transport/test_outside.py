@@ -64,7 +64,7 @@ class Bench:
         return dealer
 
     def until(self, seen: Callable[[], bool]) -> None:
-        with gevent.Timeout(20):
+        with gevent.Timeout(60):
             while not seen():
                 gevent.sleep(0.002)
 
@@ -90,7 +90,7 @@ def bench(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
 
 
 def replies(dealer: Socket, count: int) -> list[bytes]:
-    with gevent.Timeout(20):
+    with gevent.Timeout(60):
         return sorted(dealer.recv_multipart()[1] for _ in range(count))
 
 

@@ -217,6 +217,6 @@ def test_parking_can_be_left_and_taken_again() -> None:
     before = parking.occupied
     parking.wake()
     parking.wake()
-    greenlet.join(1)
+    greenlet.join(60)
     assert (before, parking.occupied) == (True, False)
     assert not parking.ring()
