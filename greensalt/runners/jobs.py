@@ -7,15 +7,21 @@ from __future__ import annotations
 
 import fnmatch
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from greensalt.errors import SaltInvocationError
 from greensalt.master.context import MasterContext
-from greensalt.master.whoisup import present
-from greensalt.runners._jobs import NO_SUCH_JOB, formatted, listed, result_of
-from greensalt.store.jobs import Job, returns_of
+from greensalt.runners._jobs import (
+    NO_SUCH_JOB,
+    answer_of,
+    formatted,
+    listed,
+    metadata_of,
+    result_of,
+)
+from greensalt.store.jobs import JobSummary, returns_of
 from greensalt.wire.jid import display_time, is_jid
 
 GREEN = True
@@ -23,7 +29,8 @@ __outputter__ = {"lookup_jid": "nested"}
 
 MOST_LISTED: Final = 10_000
 RUNNING: Final = "saltutil.running"
-FORMATS: Final = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d", "%Y, %b %d %H:%M:%S")
+FORMATS: Final = ("%Y, %b %d", "%Y, %b %d %H:%M", "%Y, %b %d %H:%M:%S", "%Y, %b %d %H:%M:%S.%f")
+"""Of times as listings of jobs show them, besides those of ISO 8601."""
 
 
 def list_jobs(
@@ -38,12 +45,13 @@ def list_jobs(
     *,
     limit: int = MOST_LISTED,
     context: MasterContext,
-) -> dict[str, Any]:
+) -> Any:
     """List the jobs in the store: {jid: what it was}, the oldest first.
 
     `search_function` and `search_target` are patterns, or lists of them; `search_metadata` is a
-    dict whose entries a job's metadata must have. Times are like 2026-11-22 or
-    "2026-11-22 19:24", in UTC. Not more than the newest `limit` are looked at.
+    dict of which a job's metadata must have an entry. Times are like 2026-11-22 or
+    "2026-11-22 19:24", in UTC. Not more than the newest `limit` are looked at. `outputter` names
+    the form in which the list is shown.
 
     CLI Example:
 
@@ -62,16 +70,24 @@ def list_jobs(
         targets = job.tgt if isinstance(job.tgt, list) else [str(job.tgt)]
         if search_target and not _any_match(targets, search_target):
             continue
-        if search_metadata and not _has_metadata(context, job.jid, search_metadata):
+        if search_metadata and not _has_metadata(job, search_metadata):
             continue
         found[job.jid] = listed(job)
-    return found
+    return _shown_by(outputter, found)
 
 
 def list_jobs_filter(
-    count: int, filter_find_job: bool = True, *, context: MasterContext
-) -> dict[str, Any]:
-    """List the newest `count` jobs, without those that only look for others.
+    count: int,
+    filter_find_job: bool = True,
+    ext_source: str | None = None,
+    outputter: str | None = None,
+    display_progress: bool = False,
+    *,
+    context: MasterContext,
+) -> Any:
+    """List the newest `count` jobs, the oldest of them first, without those that look for others.
+
+    Each is what `jobs.list_jobs` says of it, with its `JID`.
 
     CLI Example:
 
@@ -80,7 +96,8 @@ def list_jobs_filter(
     hidden = {"saltutil.find_job"} if filter_find_job else set()
     newest = context.store.list_jobs(limit=MOST_LISTED)
     chosen = [job for job in newest if job.fun not in hidden][: int(count)]
-    return {job.jid: listed(job) for job in reversed(chosen)}
+    shown = [{**formatted(job), "JID": job.jid, **_begun(job.jid)} for job in reversed(chosen)]
+    return _shown_by(outputter, shown)
 
 
 def list_job(jid: str, ext_source: str | None = None, *, context: MasterContext) -> dict[str, Any]:
@@ -93,16 +110,12 @@ def list_job(jid: str, ext_source: str | None = None, *, context: MasterContext)
     job = context.store.job(_checked(jid))
     if job is None:
         return _unknown(jid)
-    result = {
-        row.id: {"return": result_of(row), "retcode": row.retcode, "success": row.success}
-        for row in returns_of(context.store, jid)
-    }
     return {
         "jid": jid,
         **formatted(job),
-        "StartTime": display_time(jid),
         "Minions": sorted(job.minions),
-        "Result": result,
+        **_begun(jid),
+        "Result": {row.id: answer_of(row) for row in returns_of(context.store, jid)},
     }
 
 
@@ -126,10 +139,12 @@ def lookup_jid(
     display_progress: bool = False,
     *,
     context: MasterContext,
-) -> dict[str, Any]:
+) -> Any:
     """Return what the minions have returned for a job: {minion: result}.
 
     Without `returned` those are left out; with `missing` minions that have not returned are named.
+    What a minion wants to be shown in another form, as states are, is {outputter: its name,
+    data: {minion: result}}.
 
     CLI Example:
 
@@ -139,18 +154,19 @@ def lookup_jid(
     job = context.store.job(_checked(jid))
     if job is None:
         return {}
-    results = {row.id: result_of(row) for row in returns_of(context.store, jid)}
-    shown = dict(results) if returned else {}
+    rows = list(returns_of(context.store, jid))
+    shown = {row.id: result_of(row) for row in rows} if returned else {}
     if missing:
-        absent = sorted(set(job.minions) - results.keys())
+        absent = sorted(set(job.minions) - {row.id for row in rows})
         shown.update(dict.fromkeys(absent, "Minion did not return"))
-    return shown
+    out = rows[0].load.get("out") if rows else None
+    return _shown_by(out if isinstance(out, str) else None, shown)
 
 
 def exit_success(
     jid: str, ext_source: str | None = None, *, context: MasterContext
 ) -> dict[str, bool]:
-    """Tell of each minion of a job whether it has returned with success.
+    """Tell of each minion of a job whether it has returned, with the exit code 0.
 
     CLI Example:
 
@@ -175,8 +191,8 @@ def last_run(
     display_progress: bool = False,
     *,
     context: MasterContext,
-) -> dict[str, Any]:
-    """Show the newest job of minions that fits, as `jobs.print_job` does; {} if there is none.
+) -> dict[str, Any] | bool:
+    """Show the newest job of minions that fits, as `jobs.print_job` does; False without one.
 
     CLI Example:
 
@@ -190,7 +206,7 @@ def last_run(
         name = found[jid]["Function"]
         if function or not str(name).startswith(("runner.", "wheel.")):
             return print_job(jid, context=context)
-    return {}
+    return False
 
 
 def active(display_progress: bool = False, *, context: MasterContext) -> dict[str, Any]:
@@ -210,7 +226,7 @@ def active(display_progress: bool = False, *, context: MasterContext) -> dict[st
                 "Target": name,
                 "Target-type": "list",
                 "User": run["user"],
-                "StartTime": display_time(run["jid"]),
+                **_begun(run["jid"]),
                 "Running": [{name: 0}],
                 "Returned": [],
             }
@@ -223,9 +239,9 @@ def active(display_progress: bool = False, *, context: MasterContext) -> dict[st
 
 
 def _running(context: MasterContext) -> dict[str, Any]:
-    """What the minions that are up say they run."""
-    here = present(context).up
-    return context.ask(here, RUNNING, tgt_type="list").results if here else {}
+    """What minions say they run: those that are connected, and those that may be."""
+    known = context.presence.connected() | context.presence.unknown()
+    return context.ask(sorted(known), RUNNING, tgt_type="list").results if known else {}
 
 
 def _at_work(context: MasterContext, load: dict[str, Any]) -> dict[str, Any]:
@@ -239,7 +255,7 @@ def _at_work(context: MasterContext, load: dict[str, Any]) -> dict[str, Any]:
     }
     shown = known if job is None else formatted(job)
     returned = context.store.returned(load["jid"])
-    return {**shown, "StartTime": display_time(load["jid"]), "Running": [], "Returned": returned}
+    return {**shown, **_begun(load["jid"]), "Running": [], "Returned": returned}
 
 
 def end_run(jid: str, *, context: MasterContext) -> bool:
@@ -257,6 +273,15 @@ def end_run(jid: str, *, context: MasterContext) -> bool:
 # -- helpers -------------------------------------------------------------------------------------
 
 
+def _begun(jid: str) -> dict[str, str]:
+    return {"StartTime": display_time(jid)}
+
+
+def _shown_by(outputter: str | None, data: Any) -> Any:
+    """Data, with the outputter that shows it if there is to be another one than usual."""
+    return {"outputter": outputter, "data": data} if outputter else data
+
+
 def _checked(jid: object) -> str:
     text = str(jid)
     if not is_jid(text):
@@ -268,7 +293,7 @@ def _unknown(jid: str) -> dict[str, Any]:
     return {
         "jid": str(jid),
         "Error": NO_SUCH_JOB,
-        "StartTime": display_time(str(jid)),
+        **_begun(str(jid)),
         "Result": {},
     }
 
@@ -276,15 +301,20 @@ def _unknown(jid: str) -> dict[str, Any]:
 def _moment(text: Any) -> float | None:
     if text is None:
         return None
-    for form in FORMATS:
-        try:
-            return datetime.strptime(str(text), form).replace(tzinfo=UTC).timestamp()
-        except ValueError:
-            continue
     if is_jid(str(text)):
         return datetime.strptime(str(text)[:20], "%Y%m%d%H%M%S%f").replace(tzinfo=UTC).timestamp()
+    for parse in (datetime.fromisoformat, *(_parser(form) for form in FORMATS)):
+        try:
+            moment = parse(str(text))
+        except ValueError:
+            continue
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     now = datetime.fromtimestamp(time.time(), UTC)
-    raise SaltInvocationError(f"{text!r} is not a time; one is {now:{FORMATS[0]}} (in UTC)")
+    raise SaltInvocationError(f"{text!r} is not a time; one is {now:%Y-%m-%d %H:%M:%S} (in UTC)")
+
+
+def _parser(form: str) -> Callable[[str], datetime]:
+    return lambda text: datetime.strptime(text, form).replace(tzinfo=UTC)
 
 
 def _patterns(given: str | Sequence[str]) -> list[str]:
@@ -299,13 +329,11 @@ def _any_match(names: Sequence[str], given: str | Sequence[str]) -> bool:
     )
 
 
-def _has_metadata(context: MasterContext, jid: str, wanted: Mapping[str, Any]) -> bool:
+def _has_metadata(job: JobSummary, wanted: Mapping[str, Any]) -> bool:
     if not isinstance(wanted, Mapping):
         raise SaltInvocationError("search_metadata is not a dict")
-    job: Job | None = context.store.job(jid)
-    options = (job.load.get("kwargs") if job is not None else None) or {}
-    metadata = options.get("metadata") if isinstance(options, dict) else None
-    return isinstance(metadata, dict) and all(
+    metadata = metadata_of(job)
+    return isinstance(metadata, Mapping) and any(
         key in metadata and metadata[key] == value for key, value in wanted.items()
     )
 

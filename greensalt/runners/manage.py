@@ -17,6 +17,7 @@ GREEN = True
 NEWER: Final = "Minion newer than master"
 OLDER: Final = "Minion requires update"
 SAME: Final = "Up to date"
+OFFLINE: Final = "Minion offline"
 
 
 def status(
@@ -169,29 +170,77 @@ def list_not_state(
 def joined(
     subset: Any = None, include_localhost: bool = True, *, context: MasterContext
 ) -> list[str]:
-    """List the minions whose keys are accepted.
+    """List the minions that are connected, as `manage.present`.
 
     CLI Example:
 
         greensalt run manage.joined
     """
-    return sorted(context.roster.ids())
+    return _connected(context, subset)
 
 
 def allowed(
     subset: Any = None, include_localhost: bool = True, *, context: MasterContext
 ) -> list[str]:
-    """List the minions whose keys are accepted, as `manage.joined`.
+    """List the minions that are connected, as `manage.present`.
 
     CLI Example:
 
         greensalt run manage.allowed
     """
-    return sorted(context.roster.ids())
+    return _connected(context, subset)
+
+
+def reaped(
+    subset: Any = None, include_localhost: bool = True, *, context: MasterContext
+) -> list[str]:
+    """List the minions that are connected, as `manage.present`.
+
+    CLI Example:
+
+        greensalt run manage.reaped
+    """
+    return _connected(context, subset)
+
+
+def not_joined(
+    subset: Any = None, include_localhost: bool = True, *, context: MasterContext
+) -> list[str]:
+    """List the accepted minions that are not connected, as `manage.not_present`.
+
+    CLI Example:
+
+        greensalt run manage.not_joined
+    """
+    return not_present(subset, context=context)
+
+
+def not_allowed(
+    subset: Any = None, include_localhost: bool = True, *, context: MasterContext
+) -> list[str]:
+    """List the accepted minions that are not connected, as `manage.not_present`.
+
+    CLI Example:
+
+        greensalt run manage.not_allowed
+    """
+    return not_present(subset, context=context)
+
+
+def not_reaped(
+    subset: Any = None, include_localhost: bool = True, *, context: MasterContext
+) -> list[str]:
+    """List the accepted minions that are not connected, as `manage.not_present`.
+
+    CLI Example:
+
+        greensalt run manage.not_reaped
+    """
+    return not_present(subset, context=context)
 
 
 def versions(*, context: MasterContext) -> dict[str, Any]:
-    """Tell which minions that are up have another version than the master speaks.
+    """Tell which minions have another version than the master speaks, and which are not up.
 
     The versions are those of the grains that the minions have sent.
 
@@ -202,13 +251,16 @@ def versions(*, context: MasterContext) -> dict[str, Any]:
     from greensalt.minion.grains.process import SALT_VERSION
 
     ours = _numbers(SALT_VERSION)
-    found: dict[str, Any] = {"Master": SALT_VERSION}
-    for minion_id in look(context).up:
+    found: dict[str, Any] = {}
+    seen = look(context)
+    for minion_id in seen.up:
         version = str((context.cache.grains(minion_id) or {}).get("saltversion") or "")
         theirs = _numbers(version)
         kind = SAME if theirs == ours else NEWER if theirs > ours else OLDER
         found.setdefault(kind if version else "Unknown", {})[minion_id] = version
-    return found
+    if seen.down:
+        found[OFFLINE] = dict.fromkeys(seen.down, False)
+    return {**found, "Master": SALT_VERSION}
 
 
 def _numbers(version: str) -> tuple[int, ...]:

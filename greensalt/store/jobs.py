@@ -46,6 +46,8 @@ class JobSummary(NamedTuple):
     tgt_type: str
     user: str
     started: float
+    options: dict[str, Any]
+    """The `kwargs` of its publish request."""
 
 
 class Return(NamedTuple):

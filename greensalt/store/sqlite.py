@@ -121,8 +121,17 @@ class SqliteStore:
         )
         listed = []
         for jid, by, started, body in rows:
-            _, fields = _fields(body, _OF_JOBS)
-            listed.append(JobSummary(jid=jid, user=by, started=started, **fields))
+            load, fields = _fields(body, _OF_JOBS)
+            options = load.get("kwargs")
+            listed.append(
+                JobSummary(
+                    jid=jid,
+                    user=by,
+                    started=started,
+                    options=options if isinstance(options, dict) else {},
+                    **fields,
+                )
+            )
         return listed
 
     # -- keeping it small --------------------------------------------------------------------

@@ -32,7 +32,8 @@ def test_who_is_up_and_who_is_down(house: Make) -> None:
     assert made.run("manage.down") == ["m2"]
     assert made.run("manage.present") == ["m1"]
     assert made.run("manage.not_present") == ["m2"]
-    assert made.run("manage.joined") == made.run("manage.allowed") == ["m1", "m2"]
+    assert made.run("manage.joined") == made.run("manage.allowed") == ["m1"]
+    assert made.run("manage.not_joined") == made.run("manage.not_reaped") == ["m2"]
     assert made.run("manage.status", tgt="m2") == {"up": [], "down": ["m2"]}
     assert made.wheel("minions.connected") == ["m1"]
 

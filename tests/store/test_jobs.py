@@ -309,7 +309,8 @@ def test_listing_gives_the_newest_jobs_that_fit_all_filters(
     store.close()
     assert [entry.jid for entry in listed] == [job.jid for job in fitting[:limit]]
     for entry, job in zip(listed, fitting, strict=False):
-        assert entry._asdict() == {name: getattr(job, name) for name in entry._fields}
+        shown = {**job._asdict(), "options": job.load.get("kwargs", {})}
+        assert entry._asdict() == {name: shown[name] for name in entry._fields}
 
 
 # -- pruning -------------------------------------------------------------------------------------
