@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 EX_UNAVAILABLE: Final = 69
 EX_NOPERM: Final = 77
-WRAPPED: Final = frozenset({"outputter", "data", "retcode"})
-"""Keys of a result that says itself how it wants to be shown."""
+SHOWN_BY: Final = frozenset({"outputter", "data"})
+"""Keys of a result that says itself how it wants to be shown; that of states has others, too."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -120,7 +120,7 @@ def _run(client: RunnerClient, screen: Screen, args: Namespace) -> int:
             f" `greensalt run jobs.lookup_jid {watch.jid}`"
         )
         return EX_UNAVAILABLE
-    _show(screen, result)
+    _show(screen, result, args.out)
     return EX_OK if not result.failed else (result.retcode or EX_GENERIC)
 
 
@@ -156,12 +156,15 @@ def _show_event(screen: Screen, event: Event) -> None:
     screen.show({"suffix": event.suffix, "event": data})
 
 
-def _show(screen: Screen, result: Result) -> None:
+def _show(screen: Screen, result: Result, out: str | None) -> None:
+    """Show a result; `out` is the outputter that the user has chosen."""
     ret = result.ret
-    if isinstance(ret, dict) and "outputter" in ret and "data" in ret and ret.keys() <= WRAPPED:
+    if not isinstance(ret, dict) or not ret.keys() >= SHOWN_BY:
+        screen.show(ret, result.out)
+    elif ret.keys() == SHOWN_BY or out in (None, "highstate"):
         screen.show(ret["data"], str(ret["outputter"]))
     else:
-        screen.show(ret, result.out)
+        screen.show(ret)
 
 
 def _documentation(client: RunnerClient, screen: Screen, words: list[str]) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from greensalt.errors import CommandExecutionError
 
 GREEN = True
 
 
-def error(name: str | None = None, message: str = "") -> None:
+def error(name: str | None = None, message: str = "") -> dict[str, Any]:
     """Fail with a message, if a name is given.
 
     CLI Example:
@@ -16,3 +18,4 @@ def error(name: str | None = None, message: str = "") -> None:
     """
     if name is not None:
         raise CommandExecutionError(f"{name}: {message}" if message else str(name))
+    return {}

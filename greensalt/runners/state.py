@@ -11,7 +11,8 @@ from gevent.queue import Empty, Full, Queue
 
 from greensalt.errors import CommandExecutionError, PillarError, SaltInvocationError
 from greensalt.master.context import MasterContext
-from greensalt.runners._steps import Orchestra, steps_of
+from greensalt.runners._orchestra import Orchestra
+from greensalt.runners._steps import steps_of
 
 GREEN = True
 
@@ -31,7 +32,8 @@ def orchestrate(
     """Run the steps of SLS files, which lie in the master's `file_roots`.
 
     A step is `salt.state`, `salt.function`, `salt.runner` or `salt.wheel`; `require`, `watch`,
-    `onchanges` and `onfail` order them and decide whether they run. Templates see `pillar`.
+    `onchanges` and `onfail` order them and decide whether they run. Templates see `pillar`. With
+    `test` states tell what they would change, and nothing else is run.
 
     CLI Example:
 
@@ -50,7 +52,7 @@ def orchestrate(
         orchestra.play(steps)
     except (CommandExecutionError, PillarError) as error:
         states = [str(error)]
-    failed = isinstance(states, list) or any(not each["result"] for each in states.values())
+    failed = isinstance(states, list) or any(each["result"] is False for each in states.values())
     context.retcode = int(failed)
     return {
         "outputter": "highstate",

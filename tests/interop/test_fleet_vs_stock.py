@@ -232,3 +232,47 @@ def test_who_is_up_is_told_the_same(pair: Pair) -> None:
         ("manage.versions", "--out=json"),
     ):
         check_same(ours, theirs)
+
+
+# -- orchestration -------------------------------------------------------------------------------
+
+EVERY_KIND = """
+one: {salt.state: [tgt: web1, sls: good]}
+two: {salt.function: [name: test.echo, tgt: web1, arg: [{{ pillar.word }}], require: [salt: four]]}
+three: {salt.runner: [name: test.arg, arg: [1], kwarg: {a: b}]}
+four: {salt.wheel: [name: key.list, match: acc, require: [salt: three]]}
+five: {salt.state: [tgt: web1, sls: [same], onchanges: [salt: one]]}
+"""
+FAILURES = """
+bad: {salt.state: [tgt: web1, sls: bad]}
+after: {salt.function: [name: test.ping, tgt: web1, require: [salt: bad]]}
+rescue: {salt.function: [name: test.ping, tgt: web1, onfail: [salt: bad]]}
+same: {salt.state: [tgt: web1, sls: same]}
+idle: {salt.function: [name: test.ping, tgt: web1, onfail: [salt: same]]}
+unchanged: {salt.function: [name: test.ping, tgt: web1, onchanges: [salt: same]]}
+nowhere: {salt.state: [tgt: web1, sls: nosuch]}
+untrue: {salt.function: [name: test.false, tgt: web1]}
+code: {salt.function: [name: test.retcode, tgt: web1, arg: [3]]}
+forgiven: {salt.state: [tgt: web1, sls: bad, fail_minions: web1]}
+nobody: {salt.function: [name: test.ping, tgt: nosuch]}
+no_one: {salt.state: [tgt: nosuch, sls: good]}
+silent: {salt.state: [tgt: '*', sls: same, timeout: 1]}
+enough: {salt.function: [name: test.ping, tgt: '*', timeout: 1]}
+hard: {salt.function: [name: cmd.run, tgt: web1, arg: ['exit 1'], failhard: true]}
+never: {salt.runner: [name: test.arg]}
+"""
+LOST = "one: {salt.runner: [name: test.arg, require: [salt: lost]]}"
+
+
+def test_orchestrations_end_the_same(pair: Pair) -> None:
+    for name, text in (("every", EVERY_KIND), ("failures", FAILURES), ("lost", LOST)):
+        (pair.files / f"{name}.sls").write_text(text)
+    ended = pair.run(
+        ("state.orchestrate", "every", "pillar={word: hello}"),
+        ("state.orchestrate", "every", "pillar={word: hello}", "test=True", "--out=json"),
+        ("state.orchestrate", "failures", "--out=json"),
+        ("state.orchestrate", "lost"),
+    )
+    for ours, theirs in ended:
+        check_same(ours, theirs)
+    assert [ours.code for ours, _ in ended] == [0, 0, 1, 1]

@@ -35,7 +35,7 @@ def _play(house: Make, short_dir: Path) -> Callable[..., Any]:
 
 
 def all_good(states: dict[str, Any]) -> bool:
-    return all(state["result"] for state in states.values())
+    return all(state["result"] is not False for state in states.values())
 
 
 def test_steps_run_in_the_order_of_their_requisites(play: Callable[..., Any]) -> None:
@@ -64,6 +64,32 @@ def test_what_requires_a_failed_step_fails_and_what_is_for_failures_runs(
     assert done["after"]["comment"] == "One or more requisite failed: deploy.bad"
     assert done["rescue"]["changes"]
     assert not done["idle"]["changes"]
+
+
+def test_a_test_runs_nothing_but_states_in_test_mode(
+    house: Make, short_dir: Path, play: Callable[..., Any]
+) -> None:
+    made = house(file_roots={"base": [str(short_dir / "sls")]}, timeout=5)
+    made.minion("m1")
+    asked: list[Any] = []
+
+    def answer(_: str, arg: Any) -> Any:
+        asked.append(arg)
+        return {"a_|-b_|-c_|-d": {"result": None, "changes": {"x": 1}, "comment": "would"}}
+
+    made.answers.update({"state.sls": answer, "test.ping": answer})
+    done = play(
+        "apply: {salt.state: [{tgt: m1}, {sls: web}]}\n"
+        "ping: {salt.function: [{name: test.ping}, {tgt: m1}]}\n"
+        "run: {salt.runner: [{name: test.exception}]}\n"
+        "wheel: {salt.wheel: [{name: key.delete}, {match: m1}]}\n",
+        made,
+        test=True,
+    )
+    assert asked == [["web", {"test": True, "__kwarg__": True}]]
+    assert [each["result"] for each in done.values()] == [None] * 4
+    assert made.run("manage.joined") == ["m1"]
+    assert done["ping"]["comment"] == "Function test.ping would be executed on target m1"
 
 
 def test_failhard_ends_the_orchestration(play: Callable[..., Any]) -> None:
@@ -100,7 +126,9 @@ def test_functions_and_states_of_minions_are_steps(
     assert done["nobody"]["result"] is False
     made.answers["state.sls"] = ["No matching sls found"]
     done = play("apply: {salt.state: [{tgt: m1}, {sls: web}]}\n", made)
-    assert done["apply"]["comment"] == "Run failed on minions: m1"
+    assert done["apply"]["comment"] == (
+        "Run failed on minions: m1\nMinion m1 returned errors: No matching sls found"
+    )
 
 
 @pytest.mark.parametrize(
@@ -108,8 +136,13 @@ def test_functions_and_states_of_minions_are_steps(
     [
         ("a: {salt.runner: [{require: [b]}]}\nb: {salt.runner: [{require: [a]}]}", "recursive"),
         ("a: {salt.runner: [{require: [a]}]}", "recursive"),
-        ("a: {salt.runner: [{require: [zzz]}]}", "'zzz', which is not there"),
+        (
+            "a: {salt.runner: [{require: [{salt: zzz}]}]}",
+            "not exist for requisite [require: (salt: zzz)] in state [a] in SLS [deploy]",
+        ),
         ("a: {pkg.installed: []}", "only salt.state"),
+        ("a: {salt.function: [{tgt: m1}, {batch: 1}]}", "'deploy': batch: not supported"),
+        ("a: {salt.runner: [{onlyif: 'true'}]}", "'deploy': onlyif: not supported"),
         ("a: [1]", "is not a dictionary"),
         ("a: {{ nothing.here }}", "Rendering SLS 'deploy' failed"),
     ],
