@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,87 @@ def test_once_is_once() -> None:
 
 
 @pytest.mark.parametrize(
+    ("when", "expected"),
+    [
+        ("1:00pm", ["01 13:00", "02 13:00"]),
+        ("13:00", ["01 13:00", "02 13:00"]),
+        (13 * 60, ["01 13:00", "02 13:00"]),  # YAML's 13:00
+        (13 * 3600, ["01 13:00", "02 13:00"]),  # YAML's 13:00:00
+        ("Friday 1:30pm", ["02 13:30"]),
+        ("sat 08:00", ["03 08:00"]),
+        ("2026-01-02T09:00", ["02 09:00"]),
+        ("1/2/2026 9:00am", ["02 09:00"]),
+        ("January 2, 2026 9:00 am", ["02 09:00"]),
+        (datetime(2026, 1, 2, 9), ["02 09:00"]),
+        (["Friday 8:00am", "2:00pm", "2025-01-01T00:00"], ["01 14:00", "02 08:00", "02 14:00"]),
+        ("11:00am", ["02 11:00", "03 11:00"]),  # not at once: today's is over
+    ],
+)
+def test_when_is_one_time_or_several(when: Any, expected: list[str]) -> None:
+    assert due_in(job(when=when), minutes=48 * 60) == expected
+
+
+def due_in(made: ScheduledJob, minutes: int) -> list[str]:
+    """The minutes from noon on in which a job runs, each looked at once."""
+    clocks = [NOON + timedelta(minutes=number) for number in range(minutes)]
+    return [
+        f"{clock:%d %H:%M}"
+        for number, clock in enumerate(clocks)
+        if made.is_due(100 + 60 * number, clock) and made.hindrance(clock) is None
+    ]
+
+
+def test_a_time_that_passes_at_midnight_is_not_missed() -> None:
+    made = job(when="23:59:59")
+    assert not made.is_due(0, datetime(2026, 1, 1, 23, 59, 58))
+    assert made.is_due(2, datetime(2026, 1, 2, 0, 0, 1))
+    assert not made.is_due(3, datetime(2026, 1, 2, 0, 0, 2))
+
+
+def test_the_next_look_is_at_the_time_that_is_meant_or_in_a_minute() -> None:
+    made = job(when=["12:00:07", "2025-01-01T00:00"])
+    assert made.wait_s(0, NOON) == 7
+    assert made.wait_s(0, NOON + timedelta(seconds=8)) == 60
+    assert job(when="2025-01-01T00:00").wait_s(0, NOON) == 60
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ({}, [0, 10, 20, 30, 40]),
+        ({"until": "2026-01-01T12:20"}, [0, 10]),
+        ({"after": "1/1/2026 12:20pm"}, [30, 40]),
+        ({"range": {"start": "12:10pm", "end": "12:30pm"}}, [10, 20, 30]),
+        ({"range": {"start": "12:10pm", "end": "12:30pm", "invert": True}}, [0, 10, 30, 40]),
+        ({"skip_during_range": {"start": "12:10pm", "end": "12:30pm"}}, [0, 40]),
+        (
+            {
+                "skip_during_range": {"start": "12:10pm", "end": "12:30pm"},
+                "run_after_skip_range": True,
+            },
+            [0, 31, 40],
+        ),
+        (
+            {"skip_explicit": [{"time": "2026-01-01T12:20:00", "time_fmt": "%Y-%m-%dT%H:%M:%S"}]},
+            [0, 10, 30, 40],
+        ),
+        ({"skip_explicit": ["2026-01-01T12:20:00"]}, [0, 10, 30, 40]),
+        ({"range": {"start": "2026-01-02T00:00", "end": "2026-01-03T00:00"}}, []),
+    ],
+)
+def test_limits_keep_a_job_from_running(limits: dict[str, Any], expected: list[int]) -> None:
+    made = job(minutes=10, **limits)
+    assert due_in(made, minutes=45) == [f"01 12:{minute:02}" for minute in expected]
+
+
+def test_what_is_skipped_is_counted(tmp_path: Path) -> None:
+    limits = {"range": {"start": "1:00pm", "end": "2:00pm"}}
+    work = Clockwork(tmp_path, clock=lambda: NOON, a={**HOURLY, **limits}, b=HOURLY)
+    work.run()
+    assert (work.begun, work.scheduler.skipped) == (["b"], 1)
+
+
+@pytest.mark.parametrize(
     ("text", "fits", "fails"),
     [
         ("* * * * *", [NOON], []),
@@ -100,7 +181,13 @@ def test_a_cron_job_runs_once_in_its_minute() -> None:
         ({"cron": "61 * * * *"}, "'61' is no minute"),
         ({"cron": "* * * * x"}, "'x' is no weekday"),
         ({"seconds": 5, "function": "ping"}, "no function"),
-        ({"seconds": 5, "when": "5pm"}, "when: unknown, or not supported"),
+        ({"seconds": 5, "when": "5pm"}, "needs one of"),
+        ({"seconds": 5, "nosuch": 1}, "nosuch: unknown, or not supported"),
+        ({"when": "tea time"}, "'tea time' is not a time"),
+        ({"when": 70_000_000}, "70000000 is not a time"),
+        ({"seconds": 5, "range": {"start": "8am"}}, "is not a range"),
+        ({"seconds": 5, "range": {"start": "5pm", "end": "8am"}}, "end after it starts"),
+        ({"seconds": 5, "range": {"start": "mon 8am", "end": "fri 8am"}}, "from date to date"),
         ({"seconds": "often"}, "often"),
     ],
 )
@@ -113,7 +200,9 @@ def test_what_is_no_schedule_is_refused_with_its_reason(config: dict[str, Any], 
 class Clockwork:
     """A scheduler and what it has begun."""
 
-    def __init__(self, where: Path, **configured: Any) -> None:
+    def __init__(
+        self, where: Path, clock: Callable[[], datetime] = datetime.now, **configured: Any
+    ) -> None:
         self.begun: list[str] = []
         self.pillar: dict[str, Any] = {}
         self.running = 0
@@ -124,6 +213,7 @@ class Clockwork:
             self.path,
             lambda each: self.begun.append(each.name),
             lambda _name: self.running,
+            clock,
         )
 
     def run(self, seconds: float = 0.05) -> None:

@@ -31,7 +31,8 @@ class Scheduler:
     """Gives due jobs to `begin(job)`; `running(name)` says how many of a name run now.
 
     `configured` and `pillar()` are mappings of names to jobs; where both have a name, the
-    configuration wins. Changes are kept in `<config_dir>/minion.d/_schedule.conf`.
+    configuration wins. `clock` gives the local time. Changes are kept in
+    `<config_dir>/minion.d/_schedule.conf`.
     """
 
     def __init__(
@@ -41,12 +42,14 @@ class Scheduler:
         path: Path,
         begin: Callable[[ScheduledJob], object],
         running: Callable[[str], int],
+        clock: Callable[[], datetime] = datetime.now,
     ) -> None:
         self._own = dict(configured)
         self._pillar = pillar
         self._path = path
         self._begin = begin
         self._running = running
+        self._clock = clock
         self._jobs: dict[str, ScheduledJob] = {}
         self._changed = Event()
         self._looking = OnCall("schedule", self._run)
@@ -65,12 +68,12 @@ class Scheduler:
         while True:
             self._changed.clear()
             self._update()
-            now, clock = time.monotonic(), datetime.now()  # noqa: DTZ005  # local time, as in cron
+            now, clock = time.monotonic(), self._clock()
             is_on = self._all().get("enabled", True)
             jobs = [job for job in self._jobs.values() if job.enabled and is_on]
             for job in jobs:
                 if job.is_due(now, clock):
-                    self._begin_due(job)
+                    self._begin_due(job, clock)
             waits = [job.wait_s(now, clock) for job in jobs]
             if not waits:
                 return
@@ -84,8 +87,11 @@ class Scheduler:
         self._changed.set()
         self._looking.call()
 
-    def _begin_due(self, job: ScheduledJob) -> None:
-        if 0 < job.maxrunning <= self._running(job.name):
+    def _begin_due(self, job: ScheduledJob, clock: datetime) -> None:
+        if hindrance := job.hindrance(clock):
+            self.skipped += 1
+            log.info("the schedule %s is skipped: %s", job.name, hindrance)
+        elif 0 < job.maxrunning <= self._running(job.name):
             self.skipped += 1
             log.info("the schedule %s is skipped: it runs already", job.name)
         elif delay_s := job.splay_s():
