@@ -142,10 +142,10 @@ def _call(args: Namespace, config: MinionConfig, caller: Caller, screen: Screen)
     outcome = caller.call(fun, arg, user)
     if config.file_client != "local" and not args.no_return_event:
         caller.tell_master(fun, arg, user, outcome)
-    return _show(args, config, screen, outcome)
+    return _show(args, config, screen, outcome, caller.jid)
 
 
-def _show(args: Namespace, config: MinionConfig, screen: Screen, outcome: Outcome) -> int:
+def _show(args: Namespace, config: MinionConfig, screen: Screen, outcome: Outcome, jid: str) -> int:
     """Print a result; the exit code. What went wrong with the call itself is on stderr."""
     if not outcome.success and outcome.out == "nested" and isinstance(outcome.ret, str):
         print(outcome.ret.rstrip(), file=sys.stderr)
@@ -153,11 +153,12 @@ def _show(args: Namespace, config: MinionConfig, screen: Screen, outcome: Outcom
     shown: Any = outcome.ret
     if args.metadata:
         shown = {
+            "jid": jid,
+            "return": outcome.ret,
+            "retcode": outcome.retcode,
+            "id": config.id,
             "fun": args.words[0],
             "fun_args": args.words[1:],
-            "id": config.id,
-            "retcode": outcome.retcode,
-            "return": outcome.ret,
         }
     screen.show({"local": shown}, None if args.metadata else outcome.out)
     code = outcome.retcode if isinstance(outcome.retcode, int) else EX_GENERIC

@@ -7,7 +7,9 @@ no jobs, and binds no address. What it fires goes on the bus of the running mini
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from greensalt.config import MinionConfig
@@ -23,6 +25,7 @@ from greensalt.transport.addresses import minion_event_pub, minion_event_pull
 from greensalt.transport.bus import BusClient
 from greensalt.transport.sockets import Context as ZmqContext
 from greensalt.wire.ids import minion_bus_hash
+from greensalt.wire.jid import format_jid
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +66,7 @@ class CallUplink(Uplink):
 class Caller:
     """Calls functions. `open` it first, `close` it at the end.
 
+    `jid` is what a function is told of its job; the master gives another one to what is returned.
     `serve` and `pillar` take the master's place in a local call: a function that answers requests,
     and what makes a pillar of grains.
     """
@@ -88,6 +92,7 @@ class Caller:
         self._uplink = CallUplink(config, self._session, self.loader)
         self._uplink.serve = serve
         self._context = context
+        self.jid = format_jid(datetime.now(UTC))
         self._bus: BusClient | None = None
 
     @property
@@ -128,9 +133,9 @@ class Caller:
             pillar=self._uplink.pillar,
             uplink=self._uplink,
         )
-        load = {"fun": fun, "arg": list(arg), "jid": "req", "user": user, "ret": ""}
-        load.update(tgt=self._config.id, tgt_type="glob")
-        return execute(self.loader, context, load)
+        load = {"fun": fun, "arg": list(arg), "jid": self.jid, "user": user}
+        told = {"fun": fun, "pid": os.getpid(), "jid": self.jid, "tgt": "salt-call"}
+        return execute(self.loader, context, load, told)
 
     def tell_master(self, fun: str, arg: Sequence[Any], user: str, outcome: Outcome) -> None:
         """Return a result as a job of the minion's own, which gets its jid from the master."""

@@ -52,14 +52,24 @@ class Outcome(NamedTuple):
     out: str | None = None
 
 
-def execute(loader: Loader, context: Context, load: Mapping[str, Any]) -> Outcome:
-    """Run the function or functions of a job; it never raises, short of being killed."""
+def execute(
+    loader: Loader,
+    context: Context,
+    load: Mapping[str, Any],
+    told: Mapping[str, Any] | None = None,
+) -> Outcome:
+    """Run the function or functions of a job; it never raises, short of being killed.
+
+    `told` is what functions that ask for it are told of the job, if that is not the whole load.
+    """
     job = context.for_job(str(load.get("jid", "")), str(load.get("user", "")))
     job.loader = loader
     fun, arg = load.get("fun"), load.get("arg")
     if isinstance(fun, list):
-        return _execute_many(loader, job, fun, arg if isinstance(arg, list) else [], load)
-    return _execute_one(loader, job, str(fun), arg, load)
+        return _execute_many(
+            loader, job, fun, arg if isinstance(arg, list) else [], load if told is None else told
+        )
+    return _execute_one(loader, job, str(fun), arg, load if told is None else told)
 
 
 def _execute_many(

@@ -100,6 +100,16 @@ def versions_report() -> str:
     return _versions.report()
 
 
+def versions() -> str:
+    """Return the versions of `test.versions_information` as a text, as `test.versions_report`.
+
+    CLI Example:
+
+        greensalt-cli '*' test.versions
+    """
+    return _versions.report()
+
+
 def conf_test(*, context: Context) -> Any:
     """Return the setting ``test.foo`` of the minion's configuration.
 

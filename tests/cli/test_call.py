@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from greensalt.client import RunnerClient
+from greensalt.wire.jid import is_jid
 from tests._daemons import BIN, GreensaltMaster, GreensaltMinion, free_port, run, short_dir
 
 Done = subprocess.CompletedProcess[str]
@@ -104,7 +105,9 @@ def test_id_grains_metadata_and_documentation(alone: Path) -> None:
     done = call(alone, "--local", "--id", "other", "-g", "--out=json")
     assert json.loads(done.stdout)["local"]["id"] == "other"
     done = call(alone, "--local", "--metadata", "--out=json", "test.echo", "x")
-    assert json.loads(done.stdout)["local"] == {
+    shown = json.loads(done.stdout)["local"]
+    assert is_jid(shown.pop("jid"))
+    assert shown == {
         "fun": "test.echo",
         "fun_args": ["x"],
         "id": "hermit",

@@ -76,6 +76,7 @@ def test_settings_and_versions_are_told(minion: Caller) -> None:
     assert minion.call("test.opts_pkg")["grains"]["os"] == "Debian"
     assert minion.call("test.conf_test") == ""
     report = minion.call("test.versions_report")
+    assert minion.call("test.versions") == report
     assert f"Greensalt: {greensalt.__version__}" in report
     assert "gevent" in report
 
