@@ -111,6 +111,10 @@ class Jobs:
             answer.get("error", ""),
         )
 
+    def outstanding(self, user: str, load: Mapping[str, Any]) -> None:
+        """Those of a list that a job was sent to before a restart may ask for it once more."""
+        self.redelivery.note(self._publish_load(user, load["jid"], load), load["tgt"])
+
     def next_jid(self) -> str:
         """A new jid, unlike every other that this master has made."""
         return self._clock.next(datetime.now(UTC))

@@ -2,6 +2,7 @@
 
 A minion asks with `_missed_jobs` each time its subscription stands (again), and names the jobs that
 it has. It gets those that were published to it in the meantime and that it has not returned for.
+A job that was published in slices, as a batch is, is one job: each of its minions has its own time.
 
 Source: Spec 12.5.
 """
@@ -24,11 +25,12 @@ ANSWER_MOST = 100  # jobs in one answer; the minion asks again after them
 
 
 class Sent(NamedTuple):
-    """A job as it was published."""
+    """A job as it was published, the last time."""
 
     at: float
     """Seconds since 1970."""
-    minions: frozenset[str]
+    minions: dict[str, float]
+    """When it was published to each."""
     publish: dict[str, Any]
 
 
@@ -52,8 +54,16 @@ class Redelivery:
 
     def note(self, publish: dict[str, Any], minions: Collection[str]) -> None:
         """Remember a job that goes out now."""
-        if self._window_s:
-            self._keep(Sent(time.time(), frozenset(minions), publish))
+        if not self._window_s:
+            return
+        now, jid = time.time(), publish["jid"]
+        before = self._sent.pop(jid, None)
+        times = before.minions if before else {}
+        times.update(dict.fromkeys(minions, now))
+        self._sent[jid] = Sent(now, times, publish)
+        oldest = now - self._window_s
+        while len(self._sent) > KEPT_MOST or next(iter(self._sent.values())).at < oldest:
+            self._sent.popitem(last=False)
 
     def missed(self, peer: Peer, load: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The command `_missed_jobs`: the publishes, the oldest first."""
@@ -65,25 +75,15 @@ class Redelivery:
         known = {jid for jid in seen if isinstance(jid, str)}
         answer: list[dict[str, Any]] = []
         for jid, sent in sorted(self._sent.items()):
-            if sent.at < since or jid in known or peer.id not in sent.minions:
+            if sent.minions.get(peer.id, 0.0) < since or jid in known:
                 continue
             if peer.id in self._store.returned(jid):
                 continue
-            answer.append(sent.publish)
+            answer.append(_for(peer.id, sent.publish))
             if len(answer) == ANSWER_MOST:
                 break
         self.redelivered += len(answer)
         return answer
-
-    def _keep(self, sent: Sent) -> None:
-        jid = sent.publish["jid"]
-        before = self._sent.pop(jid, None)
-        if before is not None and before.publish["tgt"] == sent.publish["tgt"]:
-            sent = sent._replace(minions=sent.minions | before.minions)
-        self._sent[jid] = sent
-        oldest = time.time() - self._window_s
-        while len(self._sent) > KEPT_MOST or next(iter(self._sent.values())).at < oldest:
-            self._sent.popitem(last=False)
 
     def _read_store(self) -> None:
         """Once: take up what was published before this master started."""
@@ -95,7 +95,15 @@ class Redelivery:
                 job = self._store.job(summary.jid)
                 if job is None or job.jid in self._sent or job.load.get("cmd") == "_return":
                     continue  # the last: a job of the minion's own
-                self._sent[job.jid] = Sent(
-                    job.started, frozenset(job.minions), self._publish_of(job)
-                )
+                times = dict.fromkeys(job.minions, job.started)
+                self._sent[job.jid] = Sent(job.started, times, self._publish_of(job))
             self._is_read = True
+
+
+def _for(minion_id: str, publish: dict[str, Any]) -> dict[str, Any]:
+    """The publish; to a minion of another slice than its list names, as one to that minion."""
+    tgt = publish["tgt"]
+    named = tgt.split(",") if isinstance(tgt, str) else tgt
+    if publish["tgt_type"] != "list" or minion_id in named:
+        return publish
+    return {**publish, "tgt": [minion_id]}

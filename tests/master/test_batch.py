@@ -203,3 +203,29 @@ def test_a_minion_that_runs_nothing_is_given_up(made: Bench, fleet: Fleet) -> No
     fleet.forget("m0")
     made.until(lambda: "m1" in asked(fleet))
     assert status(made, jid)["silent"] == ["m0"]
+
+
+def test_a_minion_of_an_earlier_slice_can_ask_for_the_job_again(made: Bench, fleet: Fleet) -> None:
+    """It was away in that moment; after a restart of the master, too."""
+    jid = begin(made, size=2)
+    wait_asked(made, fleet, "m0", "m1")
+    fleet.finish(jid, "m1", "ok")
+    wait_asked(made, fleet, "m0", "m1", "m2")
+
+    def missed(fleet: Fleet) -> dict[str, list[list[str]]]:
+        asked = {
+            minion_id: peer.request("_missed_jobs", window=60, seen=[])
+            for minion_id, peer in fleet.peers.items()
+        }
+        return {
+            minion_id: [load["tgt"] for load in loads if load["jid"] == jid]
+            for minion_id, loads in asked.items()
+        }
+
+    assert missed(fleet) == {"m0": [["m0"]], "m1": [], "m2": [["m2"]], "m3": []}
+    wait_running(made, jid, ["m0", "m2"])
+    made.restart()
+    made.master.jobs.redelivery._is_read = True  # however old the job is by now
+    with Fleet(made, IDS) as after:
+        both = [["m0", "m1", "m2"]]
+        assert missed(after) == {"m0": both, "m1": [], "m2": both, "m3": []}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -57,6 +58,37 @@ def test_a_restarted_master_knows_them_still_and_its_minions_own_jobs_are_none(
     master.restart()
     assert peer.request("_missed_jobs", window=60, seen=[]) == before
     assert before[0]["jid"] == jid
+
+
+def test_each_minion_of_a_job_in_slices_gets_it_as_a_job_of_its_own(bench: Make) -> None:
+    master = bench(auto_accept=True)
+    peers = [master.peer(f"m{number}", number) for number in range(3)]
+    jid = master.job(["m0"], tgt_type="list")
+    assert master.job(["m1", "m2"], tgt_type="list", jid=jid) == jid
+
+    def targets() -> list[list[Any]]:
+        asked = [peer.request("_missed_jobs", window=60, seen=[]) for peer in peers]
+        return [[load["tgt"] for load in loads] for loads in asked]
+
+    assert targets() == [[["m0"]], [["m1", "m2"]], [["m1", "m2"]]]
+    peers[0].returns(jid)
+    assert targets() == [[], [["m1", "m2"]], [["m1", "m2"]]]
+    master.restart()
+    assert targets() == [[], [["m1"]], [["m2"]]]
+
+
+def test_a_slice_older_than_the_window_is_not_delivered_with_a_newer_one(
+    bench: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    master = bench(auto_accept=True)
+    old, new = master.peer("m0"), master.peer("m1", 1)
+    jid = master.job(["m0"], tgt_type="list")
+    begun = time.time()
+    monkeypatch.setattr(time, "time", lambda: begun + 50)
+    master.job(["m1"], tgt_type="list", jid=jid)
+    assert (missed(old), missed(new)) == ([jid], [jid])
+    monkeypatch.setattr(time, "time", lambda: begun + 70)
+    assert (missed(old), missed(new)) == ([], [jid])
 
 
 def test_jobs_older_than_the_window_are_not_delivered(bench: Make) -> None:

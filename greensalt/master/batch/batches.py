@@ -47,6 +47,7 @@ class Batches:
             run = self._runs[jid] = BatchRun(BatchState(**kept), self._parts)
             if run.state.state == RUNNING:
                 run.fire("recover")
+                run.deliver_again()
                 self._work(run)
 
     def stop_all(self) -> None:

@@ -128,6 +128,10 @@ class BatchRun:
                 try:
                     self._step()
                 except StoreError as error:
+    def deliver_again(self) -> None:
+        """After a restart: those that work may have been away just then, and ask for the job."""
+        self._parts.jobs.outstanding(self.state.user, self._load(sorted(self.busy)))
+
                     log.warning("batch %s waits: %s", self.state.jid, error)
                     gevent.sleep(STEP_S)
                     self._read_job()
@@ -195,8 +199,7 @@ class BatchRun:
         if free <= 0:
             return
         state, step = self.state, queue[:free]
-        load = {**state.load, "tgt": step, "tgt_type": "list", "jid": state.jid}
-        published = self._parts.jobs.publish_for(state.user, load)
+        published = self._parts.jobs.publish_for(state.user, self._load(step))
         got = set(published.minions) & set(step)
         self.sent += [each for each in step if each in got]
         self.steps.append([each for each in step if each in got])
@@ -217,6 +220,9 @@ class BatchRun:
 
     def _judge_silent(self) -> None:
         """Give up who is overdue and is not there, or says that it does not run the job."""
+    def _load(self, minions: list[str]) -> dict[str, Any]:
+        return {**self.state.load, "tgt": minions, "tgt_type": "list", "jid": self.state.jid}
+
         now = time.monotonic()
         overdue = {each for each in self.busy if self._deadlines.get(each, 0.0) <= now}
         if not overdue:
