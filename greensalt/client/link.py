@@ -231,9 +231,11 @@ class MasterLink:
             raise MalformedMessage(f"the master at {self.address} answered without `data`")
         return data
 
-    def follow(self, jid: str, after: int, ask: Ask | None = None) -> Page:
-        """The returns of a job behind the cursor `after`."""
-        load = {"cmd": "follow_job", "jid": jid, "after": after}
+    def follow(self, jid: str, after: int, ask: Ask | None = None, *, minions: bool = True) -> Page:
+        """The returns of a job behind the cursor `after`; its minions, too, if they are wanted."""
+        load: dict[str, Any] = {"cmd": "follow_job", "jid": jid, "after": after}
+        if not minions:
+            load["minions"] = False
         if ask is not None:
             load.update(liveness=ask.after, gather_job_timeout=ask.gather_s)
         return _page(jid, self._ask(load, FOLLOW_TIMEOUT_S))

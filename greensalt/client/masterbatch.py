@@ -49,7 +49,7 @@ class MasterBatch:
             cursor, seen = 0, time.monotonic()
             while True:
                 try:
-                    page = self._client.link.follow(self.jid, cursor)
+                    page = self._client.link.follow(self.jid, cursor, minions=False)
                 except (RequestTimeout, StoreError) as error:
                     self._away(seen, error)
                     continue
@@ -83,5 +83,11 @@ class MasterBatch:
         return str(self.status.get("state"))
 
     def names(self, key: str) -> list[str]:
-        """One of the lists of the status."""
+        """One of the lists of the status; the first ones of many."""
         return [str(each) for each in self.status.get(key) or []]
+
+    def count(self, key: str) -> int:
+        """How long this list really is."""
+        counts = self.status.get("counts")
+        count = counts.get(key) if isinstance(counts, Mapping) else None
+        return count if isinstance(count, int) else len(self.names(key))

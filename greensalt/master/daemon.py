@@ -292,7 +292,13 @@ class Master:
                 clear_routes(
                     self.signin,
                     self.jobs,
-                    Following(self.store, self.access, self.liveness, self.batches.status),
+                    Following(
+                        self.store,
+                        self.access,
+                        self.liveness,
+                        self.batches.status,
+                        self.batches.names,
+                    ),
                     RunRequests(self.runs, self.access),
                     TokenCommands(self.access),
                     self.batches,

@@ -25,8 +25,10 @@ class Following:
         access: Access,
         liveness: Liveness,
         batch_of: Callable[[str], dict[str, Any] | None],
+        batch_names: Callable[[str], dict[str, Any] | None],
     ) -> None:
         self._batch_of = batch_of
+        self._batch_names = batch_names
         self._liveness = liveness
         self._store = store
         self._access = access
@@ -49,13 +51,14 @@ class Following:
             return error_reply(error)
         rows = self._store.returns(str(jid), after, PAGE_ROWS, PAGE_BYTES) if job else []
         more = bool(rows) and bool(self._store.returns(str(jid), rows[-1].seq, limit=1))
+        named = job if load.get("minions") is not False else None
         alive = {"liveness": self._alive(job, batch, *heard)._asdict()} if heard else {}
         return {
             "enc": "clear",
             "load": {
                 "jid": jid,
-                "minions": job.minions if job else [],
-                "missing": job.missing if job else [],
+                "minions": named.minions if named else [],
+                "missing": named.missing if named else [],
                 "returns": [_followed(row) for row in rows],
                 "cursor": rows[-1].seq if rows else after,
                 "more": more,
@@ -70,6 +73,7 @@ class Following:
         """Who works on a job; of a batch that goes on the batch itself says it."""
         if job is None:
             return Answer(after, {})
+        batch = batch and self._batch_names(job.jid)  # all of them
         if batch and batch["state"] == "running":
             given_up = dict.fromkeys(batch["silent"], SILENT)
             return Answer(0, {**dict.fromkeys(batch["running"], RUNNING), **given_up})

@@ -10,21 +10,24 @@ from greensalt.master.context import MasterContext
 GREEN = True
 
 
-def status(jid: str, *, context: MasterContext) -> dict[str, Any]:
+def status(jid: str, names: bool = False, *, context: MasterContext) -> dict[str, Any]:
     """Show how a batch stands: who works, who waits, who is down or silent.
+
+    Each list has 100 minions at most, and its real length is in `counts`; `names=True` gives all.
 
     CLI Example:
 
         greensalt run batch.status 20261123020000000000
     """
-    shown: dict[str, Any] | None = context.batches.status(str(jid))
+    batches = context.batches
+    shown: dict[str, Any] | None = batches.names(str(jid)) if names else batches.status(str(jid))
     if shown is None:
         raise CommandExecutionError(f"there is no batch {jid}")
     return shown
 
 
 def list_(*, context: MasterContext) -> dict[str, dict[str, Any]]:
-    """List the batches that the master remembers, by jid.
+    """List the batches that the master remembers, by jid, with their numbers of minions.
 
     CLI Example:
 

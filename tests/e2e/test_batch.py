@@ -43,7 +43,7 @@ def _kill_both(where: Path, master: GreensaltMaster) -> None:
     def state() -> str:
         done = run(BIN / "greensalt", "run", "-c", master.dir, "batch.list", "--out=json")
         (batch,) = json.loads(done.stdout).values()
-        assert batch["silent"] == []
+        assert batch["counts"]["silent"] == 0
         return str(batch["state"])
 
     wait(lambda: state() == "complete", "the end of the batch", READY_S)

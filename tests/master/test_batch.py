@@ -10,8 +10,12 @@ import pytest
 from gevent.event import Event
 
 from greensalt.errors import CommandExecutionError
+from greensalt.master.batch.run import BatchRun
+from greensalt.master.batch.state import BatchState
+from greensalt.wire.dialect import pack_bin
 from tests._bench import Bench
 from tests.client._fleet import SILENT, Fleet
+from tests.master.test_runs import ran
 
 Make = Callable[..., Bench]
 IDS = ("m0", "m1", "m2", "m3")
@@ -203,6 +207,56 @@ def test_a_minion_that_runs_nothing_is_given_up(made: Bench, fleet: Fleet) -> No
     fleet.forget("m0")
     made.until(lambda: "m1" in asked(fleet))
     assert status(made, jid)["silent"] == ["m0"]
+
+
+def test_a_status_of_thousands_of_minions_is_small(made: Bench) -> None:
+    ids = [f"m{number:04}" for number in range(5000)]
+    state = BatchState("20261123000000000000", "root", {"fun": "x.y"}, "1000", up=ids)
+    state.down, state.silent = [f"d{each}" for each in ids], ids[:900]
+    run = BatchRun(state, made.master.batches._parts)
+    run.sent, run.steps = ids[:2050], [ids[:1000], ids[1000:2000], ids[2000:2020], ids[2020:2050]]
+    run.returned = set(ids[900:1000])
+    small = run.status()
+    assert len(pack_bin(small)) < 8000
+    assert small["counts"] == {
+        "minions": 5000,
+        "down": 5000,
+        "waiting": 2950,
+        "running": 1050,
+        "silent": 900,
+        "steps": 4,
+        "sent": 2050,
+        "returned": 100,
+    }
+    assert small["waiting"] == ids[2050:2150]
+    assert small["steps"] == run.steps[2:]
+    full = run.status(names=True)
+    assert (full["waiting"], full["steps"]) == (ids[2050:], run.steps)
+    assert full["counts"] == small["counts"]
+    run.steps = [ids[:1000]]
+    assert run.status()["steps"] == [ids[:100]]
+
+
+def test_all_names_are_given_on_request_and_a_list_of_batches_has_none(
+    made: Bench, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("greensalt.master.batch.run.NAMES_MOST", 2)
+    jid = begin(made)
+    wait_running(made, jid, ["m0"])
+    assert ran(made, "batch.status", jid)["return"]["waiting"] == ["m1", "m2"]
+    full = ran(made, "batch.status", jid, "names=True")["return"]
+    assert (full["waiting"], full["counts"]["waiting"]) == (["m1", "m2", "m3"], 3)
+    (listed,) = ran(made, "batch.list")["return"].values()
+    assert (listed["counts"], listed["state"]) == (full["counts"], "running")
+    assert not [key for key, value in listed.items() if isinstance(value, list)]
+
+
+def test_a_follower_of_a_batch_can_do_without_its_minions(made: Bench, fleet: Fleet) -> None:
+    jid = begin(made)
+    wait_asked(made, fleet, "m0")
+    assert made.follow(jid)["load"]["minions"] == ["m0"]
+    followed = made.follow(jid, minions=False)["load"]
+    assert (followed["minions"], followed["batch"]["counts"]["sent"]) == ([], 1)
 
 
 def test_a_minion_of_an_earlier_slice_can_ask_for_the_job_again(made: Bench, fleet: Fleet) -> None:

@@ -298,7 +298,11 @@ def test_of_a_job_that_is_not_there_nothing_is_known(made: Bench, finds: Finds) 
     assert (finds.sent, len(made.master.liveness)) == ([], 0)
 
 
-def test_of_a_batch_that_goes_on_the_batch_knows(made: Bench, fleet: Fleet, finds: Finds) -> None:
+def test_of_a_batch_that_goes_on_the_batch_knows(
+    made: Bench, fleet: Fleet, finds: Finds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of all its minions: its status names some of them."""
+    monkeypatch.setattr("greensalt.master.batch.run.NAMES_MOST", 1)
     options = {"size": "2", "timeout": 60}
     reply = made.publish("*", "cmd.run", ["x"], cmd="batch", batch=options)
     jid = reply["load"]["jid"]

@@ -89,9 +89,14 @@ class Batches:
         return _reply(run)
 
     def status(self, jid: str) -> dict[str, Any] | None:
-        """How a batch stands; None if the job is none."""
+        """How a batch stands, with some names; None if the job is none."""
         run = self._runs.get(jid)
         return run.status() if run else None
+
+    def names(self, jid: str) -> dict[str, Any] | None:
+        """As `status`, with all names."""
+        run = self._runs.get(jid)
+        return run.status(names=True) if run else None
 
     def stop(self, jid: str) -> dict[str, Any]:
         """Let nobody else begin; those that work go on. Raises CommandExecutionError."""
@@ -121,8 +126,8 @@ class Batches:
         return again.status()
 
     def all(self) -> dict[str, dict[str, Any]]:
-        """The status of every batch that is remembered."""
-        return {jid: run.status() for jid, run in self._runs.items()}
+        """The status of every batch that is remembered, without names."""
+        return {jid: _without_names(run.status()) for jid, run in self._runs.items()}
 
     def _find(self, jid: str) -> BatchRun:
         run = self._runs.get(jid)
@@ -143,6 +148,10 @@ class Batches:
         for jid in list(self._runs)[: max(0, len(self._runs) - KEPT_MOST)]:
             if jid not in self._working:
                 del self._runs[jid]
+
+
+def _without_names(status: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in status.items() if not isinstance(value, list)}
 
 
 def _reply(run: BatchRun) -> dict[str, Any]:

@@ -27,6 +27,8 @@ from greensalt.wire import tags
 log = logging.getLogger(__name__)
 
 STEP_S: Final = 1.0
+NAMES_MOST: Final = 100
+"""Minions that a list of a status names; of the others it has the number."""
 GRACE_S: Final = 1.0
 """For the return of a minion that does not run the job: it may be on its way."""
 
@@ -98,9 +100,16 @@ class BatchRun:
         """Tell the bus: salt/batch/<jid>/<kind>."""
         self._parts.bus.fire(tags.tag("batch", self.state.jid, kind), self.status())
 
-    def status(self) -> dict[str, Any]:
-        """How it stands, for people and clients."""
-        state = self.state
+    def status(self, *, names: bool = False) -> dict[str, Any]:
+        """How it stands, for people and clients; with all `names`, or at most NAMES_MOST a list."""
+        state, most = self.state, None if names else NAMES_MOST
+        lists = {
+            "minions": state.up or [],
+            "down": state.down,
+            "waiting": self.queue,
+            "running": sorted(self.busy),
+            "silent": sorted(state.silent),
+        }
         return {
             "jid": state.jid,
             "state": state.state,
@@ -108,14 +117,20 @@ class BatchRun:
             "user": state.user,
             "size": state.size,
             "known": state.up is not None,
-            "minions": state.up or [],
-            "down": state.down,
-            "waiting": self.queue,
-            "running": sorted(self.busy),
-            "steps": self.steps,
-            "silent": sorted(state.silent),
+            **{key: ids[:most] for key, ids in lists.items()},
+            "steps": _last(self.steps, most),
             "returned": len(self.returned),
+            "counts": {
+                **{key: len(ids) for key, ids in lists.items()},
+                "steps": len(self.steps),
+                "sent": len(self.sent),
+                "returned": len(self.returned),
+            },
         }
+
+    def deliver_again(self) -> None:
+        """After a restart: those that work may have been away just then, and ask for the job."""
+        self._parts.jobs.outstanding(self.state.user, self._load(sorted(self.busy)))
 
     def run(self) -> None:
         """Until the batch is over."""
@@ -128,10 +143,6 @@ class BatchRun:
                 try:
                     self._step()
                 except StoreError as error:
-    def deliver_again(self) -> None:
-        """After a restart: those that work may have been away just then, and ask for the job."""
-        self._parts.jobs.outstanding(self.state.user, self._load(sorted(self.busy)))
-
                     log.warning("batch %s waits: %s", self.state.jid, error)
                     gevent.sleep(STEP_S)
                     self._read_job()
@@ -209,6 +220,9 @@ class BatchRun:
             self.save()
         self.fire("progress")
 
+    def _load(self, minions: list[str]) -> dict[str, Any]:
+        return {**self.state.load, "tgt": minions, "tgt_type": "list", "jid": self.state.jid}
+
     # -- what became of them -------------------------------------------------------------------
 
     def _take_returns(self) -> None:
@@ -220,9 +234,6 @@ class BatchRun:
 
     def _judge_silent(self) -> None:
         """Give up who is overdue and is not there, or says that it does not run the job."""
-    def _load(self, minions: list[str]) -> dict[str, Any]:
-        return {**self.state.load, "tgt": minions, "tgt_type": "list", "jid": self.state.jid}
-
         now = time.monotonic()
         overdue = {each for each in self.busy if self._deadlines.get(each, 0.0) <= now}
         if not overdue:
@@ -239,6 +250,19 @@ class BatchRun:
         if given_up:
             self.state.silent += given_up
             self.save()
+
+
+def _last(steps: list[list[str]], most: int | None) -> list[list[str]]:
+    """The last steps, with at most so many minions; of one that has more, the first ones."""
+    if most is None:
+        return steps
+    kept: list[list[str]] = []
+    for step in reversed(steps):
+        if kept and len(step) > most:
+            break
+        kept.append(step[:most])
+        most -= len(kept[-1])
+    return kept[::-1]
 
 
 def _failed(ret: Return) -> bool:
