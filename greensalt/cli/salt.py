@@ -128,11 +128,12 @@ def _chosen(run: Run, args: Namespace) -> Callable[[], int]:
     """What the flags ask for."""
     if args.follow:
         return run.follow
+    is_batch = args.batch is not None or args.batch_safe_limit
     if args.asynchronous:
-        return run.leave
+        return run.leave_batch if is_batch else run.leave
     if args.doc:
         return run.documentation
-    if args.batch is not None or args.batch_safe_limit:
+    if is_batch:
         return run.batch
     return run.watch
 

@@ -66,8 +66,6 @@ def parse(argv: Sequence[str]) -> Namespace:
     parser = build_parser()
     args = parser.parse_intermixed_args(words)
     args.words += behind
-    if args.asynchronous and (args.batch is not None or args.batch_safe_limit):
-        parser.error("--async with a batch is not supported yet: a batch needs this command to run")
     for flag, (meaning, instead) in NOT_YET.items():
         if getattr(args, _attribute(flag)):
             parser.error(f"{flag}: {meaning} is not supported yet; {instead}")

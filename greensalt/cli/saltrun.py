@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from greensalt.cli.main import EX_GENERIC, EX_OK
 from greensalt.cli.saltarguments import Words, job_options, read_words, tgt_type
 from greensalt.cli.saltauth import proof_of
-from greensalt.cli.saltscreen import HINT, Screen, look_up
+from greensalt.cli.saltscreen import HINT, Screen, batch_status, look_up
 from greensalt.client.jobclient import JobClient
 from greensalt.errors import TargetError
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 EX_NO_RETURN: Final = 2
 NO_MINIONS: Final = "No minions matched the target. No command was sent, no jid was assigned."
+NO_LEADER: Final = (
+    "ERROR: the master leads no batches, so this command would have to: leave out --async"
+)
 STANDARD_REASON: Final = "Master could not resolve minions"
 STEP_S: Final = 0.5
 
@@ -91,8 +94,11 @@ class Run:
         return EX_OK
 
     def follow(self) -> int:
-        """Show the results of a job that was published before."""
+        """Show the results of a job, or of a batch, that was begun before."""
         self.jid = self._args.follow
+        batch = self._client.batch_of(self.jid)
+        if batch is not None:
+            return self._follow_batch(batch)
         watch = self._client.follow(self.jid, self._args.timeout)
         for result in watch:
             self._take(result)
@@ -119,7 +125,34 @@ class Run:
 
     def batch(self) -> int:
         """Run the job on some minions at a time; the master leads, if it can."""
-        args, (tgt, kind) = self._args, self._target()
+        tgt, kind = self._target()
+        try:
+            led = self._begin_batch(tgt, kind)
+        except TargetError as error:
+            return self._nobody(str(error))
+        if led is None:
+            return self._lead_batch(tgt, kind)
+        self.jid = led.jid
+        self._announce()
+        return self._follow_batch(led)
+
+    def leave_batch(self) -> int:
+        """Have the master begin a batch and tell its jid."""
+        try:
+            led = self._begin_batch(*self._target())
+        except TargetError as error:
+            return self._nobody(str(error))
+        if led is None:
+            self._screen.note(NO_LEADER)
+            return EX_GENERIC
+        what = "command" if self._is_at_once(led) else "batch command"
+        self._screen.line(f"Executed {what} with job ID: {led.jid}")
+        self._screen.note(f"{look_up(led.jid)}\n{batch_status(led.jid)}")
+        return EX_OK
+
+    def _begin_batch(self, tgt: str | list[str], kind: str) -> MasterBatch | None:
+        """Have the master begin; None if it leads no batches."""
+        args = self._args
         wanted = {
             "size": args.batch,
             "wait": self._config.batch_wait if args.batch_wait is None else args.batch_wait,
@@ -128,48 +161,52 @@ class Run:
             "safe_limit": args.batch_safe_limit,
             "safe_size": args.batch_safe_size,
         }
-        try:
-            led = self._client.batch(
-                tgt,
-                self._words.fun,
-                self._words.args,
-                kind,
-                wanted,
-                ret=args.returner,
-                options=self._options,
-            )
-        except TargetError as error:
-            return self._nobody(str(error))
-        return self._lead_batch(tgt, kind) if led is None else self._follow_batch(led)
+        return self._client.batch(
+            tgt,
+            self._words.fun,
+            self._words.args,
+            kind,
+            wanted,
+            ret=args.returner,
+            options=self._options,
+        )
+
+    def _is_at_once(self, batch: MasterBatch) -> bool:
+        """Whether there were too few minions for a batch."""
+        return self._args.batch is None and batch.status.get("size") == "100%"
 
     def _follow_batch(self, batch: MasterBatch) -> int:
         """Show the results of a batch that the master leads."""
-        self.jid = batch.jid
-        self._announce()
         told: set[str] = set()
         batch.on_status = lambda: self._tell_steps(batch, told)
         for result in batch:
             self._take(result)
-        if not batch.names("minions"):
+        if not batch.count("minions"):
             return self._nobody("")
         if batch.state == "halted":
             self._screen.note("Batch run stopped due to failhard")
         if batch.state == "stopped":
             self._screen.note(f"Batch {batch.jid} was stopped")
         if unsent := batch.names("waiting"):
-            self._screen.note(f"No job was sent to: {', '.join(unsent)}")
-        silent = set(batch.names("silent"))
-        code = self._end(silent, len(batch.names("minions")), extra=len(batch.names("down")))
+            self._screen.note(f"No job was sent to: {', '.join(unsent)}{_others(batch, 'waiting')}")
+        silent, others = set(batch.names("silent")), _others(batch, "silent")
+        if others:
+            self._screen.note(f"No return from {len(silent)} minions{others}")
+        code = self._end(silent, batch.count("minions"), extra=batch.count("down"))
         return self._worst or code
 
     def _tell_steps(self, batch: MasterBatch, told: set[str]) -> None:
         """Name who is down and who begins, unless they have been `told` already."""
-        for minion_id in batch.names("down"):
+        down = batch.names("down")
+        for minion_id in down:
             if minion_id not in told:
                 told.add(minion_id)
                 self._screen.note(f"Minion {minion_id} did not respond. No job will be sent.")
-        if self._args.batch is None and batch.status.get("size") == "100%":
-            return  # too few for a batch
+        if (others := _others(batch, "down")) and others not in told:
+            told.add(others)
+            self._screen.note(f"{len(down)} minions{others} did not respond.")
+        if self._is_at_once(batch):
+            return
         for step in batch.status.get("steps") or []:
             if told.isdisjoint(step):
                 self._screen.note(f"\nExecuting run on {step}\n")
@@ -289,3 +326,9 @@ class Run:
     def _no_return(self) -> int:
         self._screen.note("ERROR: No return received")
         return EX_NO_RETURN
+
+
+def _others(batch: MasterBatch, key: str) -> str:
+    """How many the master did not name: of thousands it names the first ones only."""
+    others = batch.count(key) - len(batch.names(key))
+    return f" and {others} others ({batch_status(batch.jid)} names=True)" if others > 0 else ""

@@ -142,6 +142,11 @@ def look_up(jid: str) -> str:
     return f"greensalt-cli --follow {jid}"
 
 
+def batch_status(jid: str) -> str:
+    """The command that shows how a batch stands."""
+    return f"greensalt run batch.status {jid}"
+
+
 def _style(args: Namespace, config: ClientConfig, *, on_terminal: bool) -> Style:
     wanted = config.color and on_terminal and not os.environ.get("NO_COLOR")
     verbose = config.state_verbose if args.state_verbose is None else args.state_verbose

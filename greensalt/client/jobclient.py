@@ -144,6 +144,17 @@ class JobClient:
         known = Published(jid, page.minions, page.missing)
         return self._watch(known, bus, timeout_s, None, look_first=True)
 
+    def batch_of(self, jid: str) -> MasterBatch | None:
+        """A batch that was begun before and that the master leads; None if the job is none."""
+        if not is_jid(jid):
+            raise TargetError(f"{jid!r} is not a job id")
+        status = self.link.follow(jid, 0, minions=False).batch
+        if status is None:
+            return None
+        batch = MasterBatch(self, jid)
+        batch.status = status
+        return batch
+
     def publish(
         self,
         tgt: Target,

@@ -30,9 +30,9 @@ class MasterBatch:
     last said of the batch (12.6); `on_status` is called when it has said something.
     """
 
-    def __init__(self, client: JobClient) -> None:
+    def __init__(self, client: JobClient, jid: str = "") -> None:
         self._client = client
-        self.jid = client.valid_jid()
+        self.jid = client.valid_jid(jid)
         self.status: Mapping[str, Any] = {}
         self.on_status: Callable[[], object] | None = None
 

@@ -21,6 +21,7 @@ from greensalt import __version__
 from greensalt.cli.salt import main
 from greensalt.cli.saltarguments import NOT_YET, build_parser, parse, read_words
 from greensalt.client import link as linking
+from greensalt.client.jobclient import JobClient
 from greensalt.errors import TransportError
 from greensalt.green import offload
 from tests._bench import Bench
@@ -309,6 +310,69 @@ def test_a_batch_prints_results_only_on_stdout(fleet: Fleet, cli: Cli) -> None:
     assert done.code == 0
 
 
+def test_a_batch_is_left_to_the_master_and_followed_later(fleet: Fleet, cli: Cli) -> None:
+    fleet.answer = lambda _id, fun, _arg: SILENT if fun == "cmd.run" else True
+    done = cli("*", "cmd.run", "x", "-b", "1", "--async", "--out=txt")
+    found = re.fullmatch(r"Executed batch command with job ID: (\d{20})\n", done.out)
+    assert done.code == 0
+    assert found is not None
+    jid = found[1]
+    assert done.err == f"greensalt-cli --follow {jid}\ngreensalt run batch.status {jid}\n"
+
+    def finish_all() -> None:
+        while True:
+            for minion_id in sorted(fleet.busy.get(jid, ())):
+                fleet.finish(jid, minion_id, True)
+            gevent.sleep(0.01)
+
+    finisher = gevent.spawn(finish_all)
+    followed = cli("--follow", jid, "--out=txt")
+    finisher.kill()
+    assert (followed.code, followed.out) == (0, "db1: True\nweb1: True\nweb2: True\n")
+    again = cli("--follow", jid, "--out=txt")
+    assert (again.code, again.out) == (0, followed.out)
+
+
+def test_a_batch_that_is_left_names_what_is_wrong_with_it_at_once(fleet: Fleet, cli: Cli) -> None:
+    nobody = cli("nobody*", "test.ping", "-b", "1", "--async")
+    assert (nobody.code, "No minions matched" in nobody.out) == (2, True)
+    assert cli("*", "test.ping", "-b", "many", "--async").code == 64
+    safe = ("--batch-safe-limit=3", "--batch-safe-size=1", "--async")
+    assert cli("*", "test.ping", *safe).out.startswith("Executed batch command with job ID: ")
+    assert cli("web*", "test.ping", *safe).out.startswith("Executed command with job ID: ")
+
+
+def test_a_batch_is_not_left_to_a_master_that_leads_none(
+    fleet: Fleet, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(JobClient, "batch", lambda *_, **__: None)
+    done = cli("*", "test.ping", "-b", "1", "--async")
+    assert (done.code, done.out) == (1, "")
+    assert "the master leads no batches" in done.err
+    assert fleet.asked == []
+
+
+def test_of_very_many_minions_a_batch_names_some(
+    fleet: Fleet, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("greensalt.master.batch.run.NAMES_MOST", 1)
+    fleet.answer = lambda minion_id, fun, _arg: ("bad", 7) if fun == "x.y" else True
+    done = cli("*", "x.y", "-b", "1", "--failhard", "--out=txt")
+    assert (done.code, done.out) == (7, "db1: bad\n")
+    assert "No job was sent to: web1 and 1 others (greensalt run batch.status 2" in done.err
+
+
+def test_of_very_many_that_are_down_a_batch_names_some(
+    fleet: Fleet, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("greensalt.master.batch.run.NAMES_MOST", 1)
+    fleet.down.update(("web1", "web2"))
+    done = cli("*", "test.ping", "-b", "1", "--summary", "--out=txt")
+    assert "Minion web1 did not respond. No job will be sent.\n1 minions and 1 others" in done.err
+    assert "# of minions targeted: 3\n# of minions returned: 1\n" in done.out
+    assert done.code == 1
+
+
 def test_a_batch_names_who_is_down_and_fails_with_the_worst_exit_code(
     fleet: Fleet, cli: Cli
 ) -> None:
@@ -452,7 +516,6 @@ def test_an_incomplete_command_line_is_42(
         (["--out=bogus"], "invalid choice: 'bogus' (choose from"),
         (["--state-verbose=maybe"], "--state-verbose"),
         (["--summ"], "unrecognized arguments: --summ"),
-        (["--async", "-b", "1"], "--async with a batch is not supported yet"),
     ],
 )
 def test_a_wrong_command_line_is_64(
