@@ -221,13 +221,13 @@ sys.exit(run_daemon(config, serve, background=True))
 def test_a_daemon_in_the_background_outlives_its_command(tmp_path: Path) -> None:
     (tmp_path / "master").write_text(f"root_dir: {tmp_path}\nlog_level: info\n")
     argv = [sys.executable, "-c", DAEMON.format(me=ME), str(tmp_path)]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     pidfile = tmp_path / "var/run/salt-master.pid"
     pid = int(pidfile.read_text())
     process = os.pidfd_open(pid)
     try:
-        again = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
+        again = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
         assert again.returncode == 1
         assert f"it is running already, as process {pid}" in again.stderr
         assert os.getsid(pid) != os.getsid(0)
@@ -247,6 +247,6 @@ def test_a_daemon_in_the_background_outlives_its_command(tmp_path: Path) -> None
 def test_what_is_wrong_at_the_start_in_the_background_is_told(tmp_path: Path) -> None:
     (tmp_path / "master").write_text(f"root_dir: {tmp_path}\nlog_granular_levels: {{a: loud}}\n")
     argv = [sys.executable, "-c", DAEMON.format(me=ME), str(tmp_path)]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 1
     assert "log_granular_levels: a: 'loud' is not one of" in done.stderr

@@ -569,7 +569,7 @@ def test_logs_go_to_stderr_and_to_a_file(made: Bench, fleet: Fleet, tmp_path: Pa
     sock_dir = str(made.root / "elsewhere")
     configure(made, sock_dir=sock_dir)
     done = offload(
-        lambda: subprocess.run(words, capture_output=True, text=True, timeout=20, check=False)
+        lambda: subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
     )
     assert done.stdout == "db1:\n    True\n"
     for text in (done.stderr, (tmp_path / "log").read_text()):
@@ -682,7 +682,8 @@ def test_a_terminal_shows_the_progress_of_a_job_that_takes_a_moment(
     fleet.answer = lambda minion_id, *_: SILENT if minion_id == "db1" else True
 
     def finish() -> None:
-        gevent.sleep(2)
+        made.until(lambda: bool(fleet.busy))
+        gevent.sleep(3)  # it shows the progress of what takes a second
         (jid,) = fleet.busy
         fleet.finish(jid, "db1", True)
 
@@ -706,7 +707,7 @@ def test_a_plain_job_imports_nothing_it_does_not_need(made: Bench, fleet: Fleet)
     )
     words = [sys.executable, "-c", code, *command(made, "db1", "test.ping")[1:]]
     done = offload(
-        lambda: subprocess.run(words, capture_output=True, text=True, timeout=20, check=False)
+        lambda: subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
     )
     assert done.stdout == "db1:\n    True\n"
     loaded = set(done.stderr.split())

@@ -32,7 +32,7 @@ def names(*payloads: str) -> set[str]:
 def _done(tmp_path_factory: pytest.TempPathFactory) -> Locust:
     """One run with every serializer that has ended by itself."""
     where = tmp_path_factory.mktemp("run")
-    took = f"{6 + len(CODECS)}s"  # every user does everything at least once
+    took = f"{10 + 2 * len(CODECS)}s"  # every user does everything at least once
     options = ("--payload", "ping", "binary", "--minions", "3", "-t", took)
     with Locust(where, *SHORT, *options) as locust:
         locust.wait_started()

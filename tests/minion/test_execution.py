@@ -194,7 +194,7 @@ def test_blocking_functions_run_in_a_native_thread_beside_the_hub(caller: Caller
             ticks += 1
 
     ticker = gevent.spawn(tick)
-    assert caller.call("own.waits", 0.3) is False
+    assert caller.call("own.waits", 1) is False
     ticker.kill()
     assert ticks > 5
 
