@@ -10,6 +10,7 @@ import os
 import random
 import time
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import gevent
@@ -30,7 +31,7 @@ from greensalt.crypto.handshake import (
     tok,
     verify_reply,
 )
-from greensalt.crypto.keypair import PrivateKey, PublicKey
+from greensalt.crypto.keypair import PrivateKey, PublicKey, public_key
 from greensalt.crypto.signing import sign_load
 from greensalt.errors import (
     AuthenticationError,
@@ -228,7 +229,7 @@ class MasterSession:
             self._keys.sign_key(config.master_sign_key_name),
         )
         return MasterTrust(
-            cached=PublicKey.from_pem(cached) if cached else None,
+            cached=public_key(cached) if cached else None,
             signing_key=signing_key,
             verify_signature=config.verify_master_pubkey_sign,
             always_verify=config.always_verify_signature,
@@ -243,7 +244,7 @@ class MasterSession:
         self.master_key = answer.master_key
         self._session = Crypticle(answer.session)
         if answer.aes != self._aes_key:  # serials belong to the key
-            self._aes_key, self.aes, self.last_serial = answer.aes, Crypticle(answer.aes), 0
+            self._aes_key, self.aes, self.last_serial = answer.aes, _publish_key(answer.aes), 0
         self.publish_port = self._config.publish_port or answer.publish_port
         self._agree(answer)
         self.sign_ins += 1
@@ -369,3 +370,9 @@ class MasterSession:
             enc_algo=self._config.encryption_algorithm,
             sig_algo=self._config.signing_algorithm,
         )
+
+
+@lru_cache(maxsize=2)
+def _publish_key(key_string: str) -> Crypticle:
+    """What opens publishes, the same object for all minions of this process."""
+    return Crypticle(key_string)

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from greensalt.crypto.crypticle import check_key_string
 from greensalt.crypto.handshake.proofs import key_hash
-from greensalt.crypto.keypair import PrivateKey, PublicKey, clean_pem, fingerprint
+from greensalt.crypto.keypair import PrivateKey, PublicKey, clean_pem, fingerprint, public_key
 from greensalt.errors import (
     AlgorithmRefused,
     CryptoError,
@@ -178,7 +178,7 @@ def _state(
 
 def _accepted(reply: dict[Any, Any], signed: bytes, sig: bytes, attempt: SignInAttempt) -> Accepted:
     pub_text = as_text(reply["pub_key"], "pub_key of a sign-in reply")
-    master_key = PublicKey.from_pem(pub_text)
+    master_key = public_key(pub_text)  # the same object for all minions of this process
     is_known = attempt.trust.cached == master_key
     _check_master_key(reply, pub_text, is_known=is_known, attempt=attempt)
     if not master_key.verify(signed, sig, attempt.sig_algo):
