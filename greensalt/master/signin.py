@@ -133,9 +133,10 @@ class SignIn:
         if isinstance(request, BadIdentity):
             log.warning("sign-in refused: %s", request.reason)
             return self._state(False, request.nonce, request.sig_algo)
-        is_member = self._keys.get(State.ACCEPTED, request.id) == request.pub
+        known = self._keys.state_of(request.id)
+        is_member = known == (State.ACCEPTED, request.pub)
         (self._members_rate if is_member else self._strangers_rate).check(request.id)
-        act = self._decide(request)
+        act = self._decide(known, request)
         if act == "accept":
             try:
                 reply = self._accept(request)
@@ -150,8 +151,7 @@ class SignIn:
 
     # -- the decision (2.4) ------------------------------------------------------------------
 
-    def _decide(self, request: SignInRequest) -> Act:
-        known = self._keys.state_of(request.id)
+    def _decide(self, known: tuple[State, str] | None, request: SignInRequest) -> Act:
         if not self._is_full_for(known) and self._wants(known, request):
             if not self._is_usable(request):  # which takes a while
                 return "error"

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Final
+
+_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
 
 
 def write_private(path: Path, data: bytes, mode: int = 0o600) -> None:
@@ -11,14 +14,19 @@ def write_private(path: Path, data: bytes, mode: int = 0o600) -> None:
 
     The file has its mode from the first moment, whatever the umask.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    target = str(path)  # a Path's own methods take as long as what they call
+    directory, _, name = target.rpartition("/")
+    temporary = f"{directory or '.'}/.{name}.{os.getpid()}.new"
+    try:
+        descriptor = os.open(temporary, _FLAGS, 0o600)
+    except FileNotFoundError:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(temporary, _FLAGS, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
             os.fchmod(descriptor, mode)
             file.write(data)
-        temporary.replace(path)
+        os.replace(temporary, target)  # noqa: PTH105
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        Path(temporary).unlink(missing_ok=True)
         raise

@@ -22,7 +22,7 @@ PUBLIC_MODE: Final = 0o644
 PRIVATE_MODE: Final = 0o400
 
 
-def read_regular(path: Path, *, follow_symlink: bool = False) -> str | None:
+def read_regular(path: Path | str, *, follow_symlink: bool = False) -> str | None:
     """The text of a small regular file; None where there is none.
 
     Symlinks count as nothing unless followed, so that nobody can slip in a file of his choice; so

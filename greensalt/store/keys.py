@@ -76,6 +76,7 @@ class KeyStore:
 
     def __init__(self, pki_dir: Path) -> None:
         self.pki_dir = pki_dir
+        self._folders = {state: f"{pki_dir / state.folder}/" for state in State}
 
     def prepare(self) -> None:
         """Create the directories that are missing, closed to others."""
@@ -111,7 +112,7 @@ class KeyStore:
 
     def get(self, state: State, minion_id: str) -> str | None:
         """The cleaned PEM text of a key, None if there is none in this state."""
-        text = read_regular(self.path(state, minion_id))
+        text = read_regular(self._file(state, minion_id))
         return None if text is None else _clean(text)
 
     def state_of(self, minion_id: str) -> tuple[State, str] | None:
@@ -164,6 +165,10 @@ class KeyStore:
         except OSError as error:
             raise StoreError(f"{path}: can't be written: {error.strerror}") from error
 
+    def _file(self, state: State, minion_id: str) -> str:
+        """As `path`, in a tenth of its time: a sign-in looks at ten."""
+        return self._folders[state] + check_minion_id(minion_id)
+
     def _move(self, minion_id: str, source: State, target: State) -> None:
         old, new = self.path(source, minion_id), self.path(target, minion_id)
         try:
@@ -181,9 +186,9 @@ class KeyStore:
     def _remove_from(self, states: Iterable[State], minion_id: str) -> tuple[State, ...]:
         removed = []
         for state in states:
-            path = self.path(state, minion_id)
+            path = self._file(state, minion_id)
             try:
-                path.unlink()
+                os.unlink(path)  # noqa: PTH108  # it is text
             except FileNotFoundError:
                 continue
             except OSError as error:

@@ -37,12 +37,12 @@ class SessionKeys:
 
     def get(self, minion_id: str) -> tuple[str, float] | None:
         """The key string of a minion and its age in seconds; None if there is none."""
-        path = self._path(minion_id)
+        path = str(self._path(minion_id))
         key = _read(path)
         if key is None:
             return None
         try:
-            return key, max(0.0, time.time() - path.stat().st_mtime)
+            return key, max(0.0, time.time() - os.stat(path).st_mtime)  # noqa: PTH116
         except FileNotFoundError:
             return None
 
@@ -70,7 +70,7 @@ def _user_path(cachedir: Path, user: str) -> Path:
     return cachedir / f".{name}_key"
 
 
-def _read(path: Path) -> str | None:
+def _read(path: Path | str) -> str | None:
     text = read_regular(path)
     return text if text is not None and len(text) == KEY_CHARS and text.isascii() else None
 

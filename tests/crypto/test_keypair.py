@@ -13,6 +13,7 @@ from greensalt.crypto.keypair import (
     SIG_ALGOS,
     PrivateKey,
     PublicKey,
+    _read_usual,
     check_enc_algo,
     check_sig_algo,
     clean_pem,
@@ -233,3 +234,30 @@ def test_nothing_but_a_crypto_error_escapes_from_a_damaged_key(
         damaged.recover_x931(b"\1" * 128)
     except CryptoError:
         pass
+
+
+@given(at=st.integers(0, 293), value=st.integers(0, 255))
+def test_a_usual_key_is_read_the_same_way_as_any_other(at: int, value: int) -> None:
+    body = bytearray(RSA.import_key(key("minion").public.pem).export_key("DER"))
+    assert _read_usual(bytes(body)) is not None
+    body[at] = value
+    pem = "-----BEGIN PUBLIC KEY-----\n" + base64.b64encode(body).decode()
+    pem += "\n-----END PUBLIC KEY-----"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("greensalt.crypto.keypair._read_usual", lambda _: None)
+        expected = _numbers(pem)
+    assert _numbers(pem) == expected
+
+
+def _numbers(pem: str) -> tuple[int, int] | str:
+    try:
+        read = PublicKey.from_pem(pem)._key
+    except BadKey:
+        return "bad"
+    return read.n, read.e
+
+
+@pytest.mark.parametrize("cut", [0, 33, 288, 289, 290, 293])
+def test_a_cut_key_is_no_usual_one(cut: int) -> None:
+    body = RSA.import_key(key("minion").public.pem).export_key("DER")
+    assert _read_usual(body[:cut]) is None
