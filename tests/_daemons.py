@@ -63,7 +63,9 @@ class Ports:
             self._turn = itertools.cycle(self._block())
             self._pid = os.getpid()
         for port in itertools.islice(self._turn, PORT_BLOCK):
-            if sock := _bound(port):
+            # A process that is being started meanwhile may keep the socket for a moment longer: it
+            # must not be in the way of the daemon, which allows this as well.
+            if sock := _bound(port, shared=True):
                 sock.close()
                 return port
         raise AssertionError("no port of 127.0.0.1 is free")
@@ -78,8 +80,9 @@ class Ports:
         raise AssertionError("no block of ports of 127.0.0.1 is free")
 
 
-def _bound(port: int) -> socket.socket | None:
+def _bound(port: int, *, shared: bool = False) -> socket.socket | None:
     sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, shared)
     try:
         sock.bind(("127.0.0.1", port))
     except OSError:
