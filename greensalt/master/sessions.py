@@ -59,19 +59,23 @@ class Session:
 
 
 class ReplayWindow:
-    """Remembers (id, nonce) for at least `ttl_s` seconds, in two generations."""
+    """Remembers (id, nonce) for at least `ttl_s` seconds, in two generations.
+
+    Of each only the hash, 64 bits: a twin by chance is one request refused in years, which is
+    repeated.
+    """
 
     def __init__(self, ttl_s: float) -> None:
         self._ttl_s = ttl_s
-        self._young: set[tuple[str, str]] = set()
-        self._old: set[tuple[str, str]] = set()
+        self._young: set[int] = set()
+        self._old: set[int] = set()
         self._turned = time.monotonic()
 
     def first_time(self, minion_id: str, nonce: str) -> bool:
         now = time.monotonic()
         if now - self._turned > self._ttl_s:
             self._old, self._young, self._turned = self._young, set(), now
-        key = (minion_id, nonce)
+        key = hash((minion_id, nonce))
         if key in self._young or key in self._old:
             return False
         self._young.add(key)
