@@ -259,7 +259,7 @@ class Master:
         )
         self.liveness = Liveness(self.jobs, self.presence, config.user, config.gather_job_timeout)
         self._on_close("liveness", self.liveness.stop)
-        self.returns = Returns(self.store, self.bus, recent, clock)
+        self._open_returns(Returns(self.store, self.bus, recent, clock))
         self.pillars = PillarService(config)
         self.services = Services(
             config, self.bus, self.cache, self.keys, self.sessions, self.roster, self.pillars
@@ -324,6 +324,14 @@ class Master:
             self.presence.heard,
         )
         self._open_device()
+
+    def _open_returns(self, returns: Returns) -> None:
+        crew = Crew("returns")
+        for _ in range(2):
+            crew.spawn_vital("keeper", returns.run)
+        self.returns = returns
+        self._watch(crew.failed)
+        self._on_close("returns", crew.stop)
 
     def _open_device(self) -> None:
         config = self.config

@@ -22,12 +22,14 @@ from greensalt.errors import (
     StoreError,
     VersionTooOld,
 )
+from greensalt.green.deferred import Deferred
 from greensalt.green.histogram import Histogram
 from greensalt.master.codecs import ServedCodecs
 from greensalt.master.lanes import Lane, Place
 from greensalt.master.sessions import Peer, Sessions
 from greensalt.master.stats import Tally
 from greensalt.serializers import MSGPACK, Codec
+from greensalt.transport.device import Reply
 from greensalt.wire.dialect import pack
 from greensalt.wire.envelope import (
     BAD_LOAD,
@@ -45,7 +47,8 @@ log = logging.getLogger(__name__)
 
 # A clear handler gets the load and returns what is sent back, or the finished bytes.
 ClearHandler = Callable[[dict[str, Any]], Any]
-# An encrypted handler gets the peer, too; its result goes back under the session key.
+# An encrypted handler gets the peer, too; its result goes back under the session key. When it comes
+# later, it is None or an error.
 MinionHandler = Callable[[Peer, dict[str, Any]], Any]
 # A handler of the private kind makes its own reply: the pillar (docs/protocol.md 4.4).
 PrivateHandler = Callable[[Peer, dict[str, Any]], bytes]
@@ -143,7 +146,7 @@ class ReqServer:
             "lanes": {name: lane.figures() for name, lane in self.lanes.items()},
         }
 
-    def handle(self, body: bytes, connection: int = -1) -> bytes | None:
+    def handle(self, body: bytes, connection: int = -1) -> Reply | Deferred[Reply]:
         """The reply to a request that came over a connection; None drops it. Never raises."""
         try:
             if len(body) > STRANGERS_MOST_BYTES:
@@ -231,12 +234,14 @@ class ReqServer:
             reply = handler(load)
             return reply if isinstance(reply, bytes) else _clear(reply, codec)
         finally:
-            self._took(command, time.monotonic() - begun)
-            lane.leave()
+            self._leave(command, lane, begun)
 
-    def _took(self, command: str, duration_s: float) -> None:
+    def _leave(self, command: str, lane: Lane, begun: float) -> None:
+        """The turn of a request that began at `begun` is over."""
+        duration_s = time.monotonic() - begun
         self.durations[command].add(duration_s)
         self.tally.add(command, duration_s)
+        lane.leave()
 
     def _dropped(self, command: str, lane: Lane) -> bytes | None:
         """Too many wait: a minion without an answer asks again, but a user wants to know."""
@@ -249,7 +254,9 @@ class ReqServer:
         message = f"{lane.waiting} requests wait; try again"
         return pack({"error": {"name": "Busy", "message": message}})
 
-    def _answer_minion(self, request: EncryptedRequest, size: int, connection: int) -> bytes | None:
+    def _answer_minion(
+        self, request: EncryptedRequest, size: int, connection: int
+    ) -> Reply | Deferred[Reply]:
         try:
             peer, load = self._sessions.open(request)
         except (AuthenticationError, CryptoError, ProtocolError) as error:
@@ -264,23 +271,28 @@ class ReqServer:
             return self._sealed(peer, {})
         try:
             return self._dispatch(command, peer, load, size)
-        except ProtocolError as error:
+        except Exception as error:  # noqa: BLE001  # told and logged
+            return self._failed(command, peer, error)
+
+    def _failed(self, command: str, peer: Peer, error: Exception) -> bytes:
+        """The reply to a request whose handler raised."""
+        if isinstance(error, ProtocolError):
             self.counts["refused/malformed"] += 1
             log.warning("%s of %s refused: %s", command, peer.id, error)
             return self._sealed(peer, "")
-        except StoreError as error:
+        self.counts["failed"] += 1
+        if isinstance(error, StoreError):
             # No acknowledgement: a clear dict is an error to the minion, which keeps and retries.
-            self.counts["failed"] += 1
             log.error("%s of %s could not be kept: %s", command, peer.id, error)
             return pack({"error": str(error)})
-        except Exception:
-            self.counts["failed"] += 1
-            log.exception("%s of %s failed", command, peer.id)
-            if command == "_return":  # anything sealed would acknowledge it
-                return pack({"error": HANDLER_ERROR})
-            return self._sealed(peer, "")
+        log.error("%s of %s failed", command, peer.id, exc_info=error)
+        if command == "_return":  # anything sealed would acknowledge it
+            return pack({"error": HANDLER_ERROR})
+        return self._sealed(peer, "")
 
-    def _dispatch(self, command: str, peer: Peer, load: dict[str, Any], size: int) -> bytes | None:
+    def _dispatch(
+        self, command: str, peer: Peer, load: dict[str, Any], size: int
+    ) -> Reply | Deferred[Reply]:
         lane = self._lane_of.get(command)
         if lane is None or command in self._clear:
             self.counts["refused/command"] += 1
@@ -293,6 +305,7 @@ class ReqServer:
         if place is Place.NOWHERE:
             return self._dropped(command, lane)
         begun = time.monotonic()
+        result: Any = None
         try:
             if place is Place.ELSEWHERE and elsewhere is not None:
                 try:
@@ -304,10 +317,28 @@ class ReqServer:
             private = self._private.get(command)
             if private is not None:
                 return private(peer, load)
-            return self._sealed(peer, self._minion[command](peer, load))
+            result = self._minion[command](peer, load)
+            if not isinstance(result, Deferred):
+                return self._sealed(peer, result)
         finally:
-            self._took(command, time.monotonic() - begun)
-            lane.leave()
+            if not isinstance(result, Deferred):
+                self._leave(command, lane, begun)
+        return self._later(command, peer, lane, begun, result)
+
+    def _later(
+        self, command: str, peer: Peer, lane: Lane, begun: float, done: Deferred[Exception | None]
+    ) -> Deferred[Reply]:
+        """The reply to a request that keeps its place in the lane until it is done."""
+        later: Deferred[Reply] = Deferred()
+
+        def finish(error: Exception | None) -> None:
+            self._leave(command, lane, begun)
+            later.resolve(
+                self._sealed(peer, None) if error is None else self._failed(command, peer, error)
+            )
+
+        done.then(finish)
+        return later
 
     @staticmethod
     def _sealed(peer: Peer, result: Any) -> bytes:

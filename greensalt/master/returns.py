@@ -7,20 +7,34 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
+
+import gevent
+from gevent.event import Event
 
 from greensalt.errors import MalformedMessage, UnknownJob, Unstorable
+from greensalt.green.deferred import Deferred
 from greensalt.master.recent import BY_ID, RecentJobs, job_of
 from greensalt.master.sessions import Peer
-from greensalt.store.jobs import JobStore, Return
+from greensalt.store.jobs import JobStore, PackedReturn, Return
 from greensalt.target import matches
 from greensalt.transport.bus import EventPublisher
 from greensalt.wire import tags
 from greensalt.wire.jid import JidClock, is_jid
 
 log = logging.getLogger(__name__)
+
+FINISHED_AT_ONCE = 64  # before others have their turn
+
+
+class _Taken(NamedTuple):
+    """A return on its way into the store."""
+
+    row: PackedReturn
+    load: dict[str, Any]
+    kept: Deferred[Exception | None]
 
 
 class Returns:
@@ -37,37 +51,81 @@ class Returns:
         self._bus = bus
         self._recent = recent
         self._clock = clock
+        self._taken: list[_Taken] = []
+        self._arrived = Event()
         self.returned = self.refused = self.repeated = 0
 
-    def take_return(self, peer: Peer, load: dict[str, Any]) -> None:
-        """The command `_return`; comes back once the return is in the store.
+    def take_return(self, peer: Peer, load: dict[str, Any]) -> Deferred[Exception | None] | None:
+        """The command `_return`; the result comes once the return is in the store, or says why not.
 
-        Raises MalformedMessage when it is none, StoreError when it could not be kept.
+        Nothing comes later of one that is not for the store. Raises MalformedMessage when it is no
+        return, StoreError.
         """
         jid, fun = load.get("jid"), load.get("fun")
         if not isinstance(jid, str) or not isinstance(fun, str | list) or "return" not in load:
             raise MalformedMessage(f"{peer.id}: not a return")
         if jid == "nocache":
             self._bus.fire(tags.job_ret(jid, peer.id), load)
-            return
+            return None
         if jid == "req":
             jid = self._own_job(peer.id, load)
         elif not self._recent.expects(jid, peer.id) and not self._was_asked(peer.id, jid):
             self._refuse_return(peer.id, jid, "it was not asked for")
-            return
+            return None
+        if jid in self._recent.uncached:
+            self._tell(peer.id, jid, load)
+            return None
         try:
-            is_first = jid in self._recent.uncached or self._store.add_return(
-                self._row(jid, peer.id, load)
-            )
-        except (UnknownJob, Unstorable) as error:  # no later try could help: let it go
+            row = self._store.packed_return(self._row(jid, peer.id, load))
+        except Unstorable as error:  # no later try could help: let it go
             self._refuse_return(peer.id, jid, str(error))
-            return
-        if is_first:
-            self.returned += 1
-            self._bus.fire(tags.job_ret(jid, peer.id), load)
+            return None
+        taken = _Taken(row, load, Deferred())
+        self._taken.append(taken)
+        self._arrived.set()
+        return taken.kept
+
+    def run(self) -> None:
+        """Store what is taken in, all that has come during one commit with the next; until killed.
+
+        To be run by two greenlets: while one finishes what is stored, the other has the next lot
+        stored.
+        """
+        while True:
+            self._arrived.wait()
+            self._arrived.clear()
+            taken, self._taken = self._taken, []
+            for count, (each, result) in enumerate(zip(taken, self._stored(taken), strict=True), 1):
+                each.kept.resolve(self._finish(each, result))
+                if not count % FINISHED_AT_ONCE:
+                    gevent.sleep(0)
+
+    def _stored(self, taken: Sequence[_Taken]) -> Sequence[bool | Exception]:
+        try:
+            return self._store.add_returns([each.row for each in taken])
+        except Exception as error:  # noqa: BLE001  # told to those who wait, and logged there
+            return [error] * len(taken)
+
+    def _finish(self, taken: _Taken, result: bool | Exception) -> Exception | None:
+        """Tell of a return that is in the store; gives the reason if it is not acknowledged."""
+        jid, minion_id = taken.row.jid, taken.row.id
+        if isinstance(result, UnknownJob | Unstorable):  # no later try could help: let it go
+            self._refuse_return(minion_id, jid, str(result))
+        elif isinstance(result, Exception):
+            return result
+        elif result:
+            try:
+                self._tell(minion_id, jid, taken.load)
+            except Exception as error:  # noqa: BLE001  # as above
+                return error
         else:
             self.repeated += 1
-            log.info("%s returned job %s once more; the first return stays", peer.id, jid)
+            log.info("%s returned job %s once more; the first return stays", minion_id, jid)
+        return None
+
+    def _tell(self, minion_id: str, jid: str, load: dict[str, Any]) -> None:
+        self.returned += 1
+        self._bus.fire(tags.job_ret(jid, minion_id), load)
 
     def _refuse_return(self, minion_id: str, jid: str, why: str) -> None:
         self.refused += 1

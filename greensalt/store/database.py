@@ -48,7 +48,7 @@ class Database:
 
     For monitoring: `commits`, `rows` (written), `failed` (writes that got an error),
     `last_commit_s`, and `queue_len`, the writes that wait. The queue is bounded by those who wait
-    in it: each greenlet has one write there at most.
+    in it.
     """
 
     def __init__(
@@ -97,18 +97,26 @@ class Database:
         `apply` runs in the writing thread, in a transaction, with all rows that follow each other
         in the queue and are for the same function. Raises StoreError.
         """
-        self._check_open()
-        if not self._batches or len(self._batches[-1].work) >= MAX_BATCH:
-            self._batches.append(_Batch())
-        batch = self._batches[-1]
-        place = len(batch.work)
-        batch.work.append((apply, row))
-        self._wake.set()
-        batch.committed.wait()
-        result: T | StoreError = batch.results[place]
+        (result,) = self.write_all(apply, (row,))
         if isinstance(result, StoreError):
             raise result
         return result
+
+    def write_all(
+        self,
+        apply: Callable[[Connection, Sequence[R]], Sequence[T | StoreError]],
+        rows: Sequence[R],
+    ) -> list[T | StoreError]:
+        """As `write`, of several rows in one commit; gives the errors of rows among the results."""
+        self._check_open()
+        if not self._batches or len(self._batches[-1].work) + len(rows) > MAX_BATCH:
+            self._batches.append(_Batch())
+        batch = self._batches[-1]
+        first = len(batch.work)
+        batch.work += [(apply, row) for row in rows]
+        self._wake.set()
+        batch.committed.wait()
+        return batch.results[first : first + len(rows)]
 
     def read(self, question: Callable[[Connection], T]) -> T:
         """Have a question answered by the reading thread; raises StoreError."""

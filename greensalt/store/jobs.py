@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
+from greensalt.errors import StoreError
+
 PAGE_ROWS: Final = 200
 PAGE_BYTES: Final = 4 << 20
 """Of returns that are read at once, so that a large job does not fill the memory."""
@@ -70,6 +72,15 @@ class Return(NamedTuple):
     """The whole load of the minion's `_return` request."""
 
 
+class PackedReturn(NamedTuple):
+    """A return as a store keeps it."""
+
+    jid: str
+    id: str
+    received: float
+    body: bytes
+
+
 class JobStore(Protocol):
     """Keeps jobs and returns. Every method may be called from many greenlets at once.
 
@@ -96,6 +107,14 @@ class JobStore(Protocol):
 
         Raises UnknownJob when there is no such job (any longer).
         """
+        ...
+
+    def packed_return(self, ret: Return) -> PackedReturn:
+        """Make ready for `add_returns`; raises Unstorable."""
+        ...
+
+    def add_returns(self, rows: Sequence[PackedReturn]) -> list[bool | StoreError]:
+        """Keep several returns in one commit: for each what `add_return` would give or raise."""
         ...
 
     def job(self, jid: str) -> Job | None:

@@ -18,7 +18,7 @@ from greensalt.store.blobs import MAX_VALUE_BYTES, pack, unpack
 from greensalt.store.byminion import SETTLED_S, add_late, settle_slice, sweep_slice
 from greensalt.store.connections import Connection
 from greensalt.store.database import BUSY_TIMEOUT_S, Database
-from greensalt.store.jobs import Job, JobSummary, Return
+from greensalt.store.jobs import Job, JobSummary, PackedReturn, Return
 from greensalt.store.pruning import give_back, prune_slice
 from greensalt.store.schema import Sync
 
@@ -30,9 +30,6 @@ _OF_RETURNS: Final = {"fun": "fun", "ret": "return", "retcode": "retcode", "succ
 
 _JobRow: TypeAlias = tuple[str, str, float, bytes, tuple[str, ...], bytes]
 """jid, user, started, body, functions, expected"""
-
-_ReturnRow: TypeAlias = tuple[str, str, float, bytes]
-"""jid, id, received, body"""
 
 
 class SqliteStore:
@@ -55,7 +52,7 @@ class SqliteStore:
     # -- writing -----------------------------------------------------------------------------
 
     def add_job(self, job: Job) -> None:
-        body = pack([job.load, _not_in(job.load, job._asdict(), _OF_JOBS)], self._max_value_bytes)
+        body = pack([job.load, _not_in(job.load, job, _OF_JOBS)], self._max_value_bytes)
         functions = (job.fun,) if isinstance(job.fun, str) else tuple(dict.fromkeys(job.fun))
         expected = pack([job.minions, job.missing], self._max_value_bytes)
         row = (job.jid, job.user, job.started, body, functions, expected)
@@ -65,10 +62,14 @@ class SqliteStore:
         self.database.write(_extend, (pack([list(ids), []], self._max_value_bytes), jid))
 
     def add_return(self, ret: Return) -> bool:
-        body = pack(
-            [ret.load, _not_in(ret.load, ret._asdict(), _OF_RETURNS)], self._max_value_bytes
-        )
-        return self.database.write(_add_returns, (ret.jid, ret.id, ret.received, body))
+        return self.database.write(_add_returns, self.packed_return(ret))
+
+    def packed_return(self, ret: Return) -> PackedReturn:
+        body = pack([ret.load, _not_in(ret.load, ret, _OF_RETURNS)], self._max_value_bytes)
+        return PackedReturn(ret.jid, ret.id, ret.received, body)
+
+    def add_returns(self, rows: Sequence[PackedReturn]) -> list[bool | StoreError]:
+        return self.database.write_all(_add_returns, rows)
 
     # -- reading -----------------------------------------------------------------------------
 
@@ -188,7 +189,7 @@ def _extend(connection: Connection, rows: Sequence[tuple[bytes, str]]) -> list[S
     ]
 
 
-def _add_returns(connection: Connection, rows: Sequence[_ReturnRow]) -> list[bool | StoreError]:
+def _add_returns(connection: Connection, rows: Sequence[PackedReturn]) -> list[bool | StoreError]:
     """Insert returns with few, large statements.
 
     Each statement makes this thread give up the interpreter lock and wait for it again, up to
@@ -225,7 +226,7 @@ def _insert_returns(size: int) -> str:
 
 
 def _what_became_of(
-    connection: Connection, rows: Sequence[_ReturnRow], first: int
+    connection: Connection, rows: Sequence[PackedReturn], first: int
 ) -> list[bool | StoreError]:
     kept = {
         seq for (seq,) in connection.execute("SELECT seq FROM returns WHERE seq >= ?", (first,))
@@ -341,14 +342,12 @@ def load_of(body: bytes) -> dict[str, Any]:
 # -- blobs ---------------------------------------------------------------------------------------
 
 
-def _not_in(
-    load: Mapping[str, Any], fields: Mapping[str, Any], names: Mapping[str, str]
-) -> dict[str, Any]:
+def _not_in(load: Mapping[str, Any], of: Job | Return, names: Mapping[str, str]) -> dict[str, Any]:
     """The fields that are not the very objects that the load has under their names."""
     return {
-        ours: fields[ours]
+        ours: getattr(of, ours)
         for ours, its in names.items()
-        if its not in load or load[its] is not fields[ours]
+        if its not in load or load[its] is not getattr(of, ours)
     }
 
 

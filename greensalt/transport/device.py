@@ -21,6 +21,7 @@ import gevent
 import zmq
 
 from greensalt.green import Crew
+from greensalt.green.deferred import Deferred
 from greensalt.transport.links import Links
 from greensalt.transport.outside import SILENT_S, Outside
 from greensalt.transport.sockets import (
@@ -40,8 +41,8 @@ from greensalt.transport.sockets import (
 
 log = logging.getLogger(__name__)
 
-# Of a request and the number of its connection; None: this request is not answered.
-Handle = Callable[[bytes, int], bytes | None]
+Reply = bytes | None  # None: this request is not answered
+Handle = Callable[[bytes, int], Reply | Deferred[Reply]]  # of a request and its connection
 Request = tuple[list[bytes], bytes, int]  # where the reply goes, the body, the connection
 
 MAX_HOPS = 8  # frames before the empty one that a request may carry
@@ -49,6 +50,8 @@ MAX_HOPS = 8  # frames before the empty one that a request may carry
 # those beyond; a REQ never has more than one, and who asks ahead has to keep to it.
 REQUESTS_AHEAD = 16
 REPLIES_BEHIND = 1000
+IDLE_MOST = 64  # workers that are kept for the next requests
+REQUESTS_AT_ONCE = 16  # that a worker handles before others have their turn
 LAST_CALL_S = 0.1  # after a stop, for reading what has already arrived
 
 
@@ -66,9 +69,10 @@ def split_envelope(frames: list[bytes]) -> tuple[list[bytes], bytes] | None:
 class Device:
     """Forwards each request to an idle worker and its reply back to who asked.
 
-    `handle` makes the reply of one request; it runs in a worker greenlet and may wait. Worker
-    greenlets are started as they are needed, up to `workers_most`. Counters: `served`, `dropped`
-    (requests that `handle` leaves unanswered), `malformed`; those of `outside` are its own.
+    `handle` makes the reply of one request; it runs in a worker greenlet and may wait, or say that
+    the reply comes later. Worker greenlets are started as they are needed, up to `workers_most`.
+    Counters: `served`, `dropped` (requests that `handle` leaves unanswered), `malformed`; those of
+    `outside` are its own.
     """
 
     def __init__(
@@ -105,6 +109,7 @@ class Device:
         self._doorbells: list[Doorbell] = []
         self._crew = Crew("device")
         self._workers = 0
+        self._called = False  # a worker, that has not run yet
         self._busy = 0
         self._bytes = 0  # of the requests that are accepted and not answered yet
         self._held = self._stopping = False
@@ -225,35 +230,63 @@ class Device:
         """Queue a request, and see to it that a worker takes it."""
         self._queue.append(request)
         self._bytes += len(request[1])
+        self._call_worker()
+
+    def _call_worker(self) -> None:
+        """Have a further worker look at the queue when those before it have finished or wait."""
+        if self._called:
+            return
         if self._idle:
+            self._called = True
             self._idle.pop().wake()
         elif self._workers < self.workers_most:
+            self._called = True
             self._workers += 1
             self._crew.spawn("worker", self._work)
 
     def _work(self) -> None:
         queue, idle, parking = self._queue, self._idle, Parking()
+        count = 0
         while True:
+            self._called = False
             while queue:
-                path, body, connection = queue.popleft()
-                self._busy += 1
-                try:
-                    reply = self._handle(body, connection)
-                except Exception:  # `handle` answers its own errors: this is a bug, but not fatal
-                    log.exception("a request could not be handled")
-                    reply = b""
-                finally:
-                    self._busy -= 1
-                    self._bytes -= len(body)
-                self.served += 1
-                if reply is None:
-                    self.dropped += 1
-                else:
-                    self._replies.add([*path, reply])
-                if self._parking.occupied and self._resumable():
-                    self._parking.wake()
+                request = queue.popleft()
+                if queue:
+                    self._call_worker()
+                self._serve(*request)
+                count += 1
+                if not count % REQUESTS_AT_ONCE:
+                    gevent.sleep(0)  # R4
+            if len(idle) >= IDLE_MOST:
+                self._workers -= 1
+                return
             idle.append(parking)
             parking.park()
+
+    def _serve(self, path: list[bytes], body: bytes, connection: int) -> None:
+        self._busy += 1
+        size = len(body)
+        reply: Reply | Deferred[Reply]
+        try:
+            reply = self._handle(body, connection)
+        except Exception:  # `handle` answers its own errors: this is a bug, but not fatal
+            log.exception("a request could not be handled")
+            reply = b""
+        if isinstance(reply, Deferred):
+            reply.then(lambda reply: self._answer(path, size, reply))
+        else:
+            self._answer(path, size, reply)
+
+    def _answer(self, path: list[bytes], size: int, reply: Reply) -> None:
+        self._busy -= 1
+        self._bytes -= size
+        self.served += 1
+        if reply is None:
+            self.dropped += 1
+        else:
+            self._replies.add([*path, reply])
+        if self._parking.occupied and self._resumable():
+            self._parking.wake()
 
     def _resumable(self) -> bool:
         return (

@@ -334,7 +334,7 @@ def test_a_return_that_meets_a_bug_is_not_acknowledged(
     def broken(*_: object) -> None:
         raise KeyError("a bug")
 
-    monkeypatch.setattr(made.master.store, "add_return", broken)
+    monkeypatch.setattr(made.master.store, "add_returns", broken)
     assert "error" in peer.returns(jid)
     monkeypatch.undo()
     assert peer.returns(jid) is None

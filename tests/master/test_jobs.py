@@ -162,10 +162,10 @@ def test_a_return_that_cant_be_stored_is_not_acknowledged(
     peer = made.peer("m1")
     jid = made.job("m1")
 
-    def full(ret: object) -> bool:
+    def full(rows: object) -> bool:
         raise StoreError("the disk is full")
 
-    monkeypatch.setattr(made.master.store, "add_return", full)
+    monkeypatch.setattr(made.master.store, "add_returns", full)
     assert peer.returns(jid) == {"error": "the disk is full"}
     monkeypatch.undo()
     assert peer.returns(jid) is None

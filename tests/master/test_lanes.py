@@ -116,6 +116,29 @@ def test_what_does_not_fit_into_a_lane_is_dropped_counted_and_told(
     gevent.killall(storm)
 
 
+def test_returns_that_wait_for_their_commit_hold_the_lane_and_no_worker(
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = bench(auto_accept=True)
+    peer = made.peer()
+    jid = made.job("*")
+    assert peer.returns(jid) is None
+    lane, device = made.master.reqserver.lanes["return"], made.master.device
+    lane.width, lane.waiting_most = 5, 3
+    gate = held(made.master.store, "add_returns", monkeypatch)
+    load = {"fun": "test.ping", "return": True}
+    storm = flood(made, peer, "_return", jid=jid, **load)
+    wait_for(lambda: lane.dropped == STORM - 8)
+    assert (lane.busy, lane.waiting) == (5, 3)
+    assert device._workers - len(device._idle) == 3  # those that wait for the lane
+    assert not any(asked.ready() for asked in storm)  # nothing is acknowledged yet
+    gate.set()
+    wait_for(lambda: sum(asked.ready() for asked in storm) == 8)
+    assert (lane.busy, lane.waiting, lane.served) == (0, 0, 9)
+    assert made.master.returns.repeated == 8
+    gevent.killall(storm)
+
+
 def test_a_full_lane_of_publishes_answers_with_an_error(
     bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
 ) -> None:

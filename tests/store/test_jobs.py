@@ -150,6 +150,19 @@ def test_a_return_for_an_unknown_job_is_refused_and_those_beside_it_are_kept(
     assert store.returned("1") == [f"m{number:02d}" for number in range(30) if number % 3]
 
 
+def test_returns_that_are_kept_together_have_a_result_each(store: JobStore) -> None:
+    store.add_job(a_job("1"))
+    sent = [a_return("1", "a"), a_return("9", "a"), a_return("1", "a", 2), a_return("1", "b")]
+    first, unknown, repeated, other = store.add_returns([store.packed_return(ret) for ret in sent])
+    assert (first, repeated, other) == (True, False, True)
+    assert isinstance(unknown, UnknownJob)
+    assert [(ret.id, ret.ret) for ret in store.returns("1")] == [
+        ("a", sent[0].ret),
+        ("b", sent[3].ret),
+    ]
+    assert store.add_returns([]) == []
+
+
 def _outcome(store: JobStore, ret: Any) -> bool | str:
     try:
         return store.add_return(ret)
@@ -162,6 +175,8 @@ def test_a_value_that_can_not_be_kept_is_refused_alone(store: JobStore, value: o
     store.add_job(a_job("1"))
     with pytest.raises(Unstorable, match="can't be kept"):
         store.add_return(a_return("1", "alpha", value))
+    with pytest.raises(Unstorable, match="can't be kept"):
+        store.packed_return(a_return("1", "alpha", value))
     with pytest.raises(Unstorable, match="can't be kept"):
         store.add_job(a_job("2", load={"arg": value}))
     assert store.add_return(a_return("1", "beta"))

@@ -10,7 +10,8 @@ import gevent
 import pytest
 import zmq
 
-from greensalt.transport.device import Device, split_envelope
+from greensalt.green.deferred import Deferred
+from greensalt.transport.device import IDLE_MOST, Device, split_envelope
 from greensalt.transport.sockets import Context, Socket, green_socket, new_context
 
 
@@ -33,10 +34,14 @@ class Bench:
         self.device.start()
         self.gate = gevent.event.Event()
         self.gate.set()
+        self.later: list[Deferred[bytes | None]] = []
 
-    def handle(self, body: bytes, _connection: int = -1) -> bytes:
+    def handle(self, body: bytes, _connection: int = -1) -> bytes | Deferred[bytes | None]:
         if body == b"boom":
             raise ValueError(body)
+        if body == b"later":
+            self.later.append(Deferred())
+            return self.later[-1]
         if body.startswith(b"wait"):
             self.gate.wait()
         return b"re:" + body
@@ -157,6 +162,68 @@ def test_stop_answers_what_was_accepted(context: Context, tmp_path: Path) -> Non
     assert made.device.stop(60) == 0
     with gevent.Timeout(60):
         assert [dealer.recv_multipart()[1] for _ in range(30)] == [b"re:wait"] * 30
+
+
+def test_a_reply_that_comes_later_holds_no_worker(bench: Callable[..., Bench]) -> None:
+    made = bench(workers_most=1)
+    dealer = made.peer(zmq.DEALER)
+    for body in (b"later", b"later", b"now"):
+        dealer.send_multipart([b"", body])
+    with gevent.Timeout(5):
+        assert dealer.recv_multipart() == [b"", b"re:now"]
+    first, second = made.later
+    second.resolve(b"second")
+    first.resolve(None)
+    with gevent.Timeout(5):
+        assert dealer.recv_multipart() == [b"", b"second"]
+    assert (made.device.served, made.device.dropped) == (3, 1)
+
+
+def test_what_is_answered_later_counts_into_what_is_accepted(bench: Callable[..., Bench]) -> None:
+    made = bench(queue_bytes_most=10)
+    dealer = made.peer(zmq.DEALER)
+    for body in (b"later", b"later", b"now"):
+        dealer.send_multipart([b"", body])
+    with gevent.Timeout(5):
+        while len(made.later) < 2:
+            gevent.sleep(0.001)
+    gevent.sleep(0.05)
+    assert made.device.served == 0  # ten bytes are in: the third is not read
+    for each in made.later:
+        each.resolve(b"done")
+    with gevent.Timeout(5):
+        replies = [dealer.recv_multipart()[1] for _ in range(3)]
+    assert replies == [b"done", b"done", b"re:now"]
+
+
+def test_stop_waits_for_what_is_answered_later(context: Context, tmp_path: Path) -> None:
+    made = Bench(context, tmp_path)
+    dealer = made.peer(zmq.DEALER)
+    for _ in range(2):
+        dealer.send_multipart([b"", b"later"])
+    with gevent.Timeout(5):
+        while len(made.later) < 2:
+            gevent.sleep(0.001)
+    gevent.spawn_later(0.1, made.later[0].resolve, b"done")
+    assert made.device.stop(0.5) == 1
+    with gevent.Timeout(5):
+        assert dealer.recv_multipart() == [b"", b"done"]
+
+
+def test_workers_that_are_no_longer_needed_end(bench: Callable[..., Bench]) -> None:
+    made = bench()
+    made.gate.clear()
+    dealer = made.peer(zmq.DEALER)
+    for _ in range(3 * IDLE_MOST):
+        dealer.send_multipart([b"", b"wait"])
+    with gevent.Timeout(5):
+        while made.device._busy < 3 * IDLE_MOST:
+            gevent.sleep(0.001)
+        made.gate.set()
+        for _ in range(3 * IDLE_MOST):
+            assert dealer.recv_multipart()[1] == b"re:wait"
+    assert ask(made.peer(zmq.REQ), b"next") == [b"re:next"]
+    assert made.device._workers == len(made.device._idle) == IDLE_MOST
 
 
 @pytest.mark.parametrize(
