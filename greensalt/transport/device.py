@@ -52,6 +52,7 @@ REQUESTS_AHEAD = 16
 REPLIES_BEHIND = 1000
 IDLE_MOST = 64  # workers that are kept for the next requests
 REQUESTS_AT_ONCE = 16  # that a worker handles before others have their turn
+LAST_WORDS_S = 0.05  # for reading the last replies: a REQ loses what it has not read with its link
 LAST_CALL_S = 0.1  # after a stop, for reading what has already arrived
 
 
@@ -166,7 +167,7 @@ class Device:
 
     def stop(self, timeout_s: float) -> int:
         """Answer what has been accepted, then close. Returns how many stayed unanswered."""
-        until = time.monotonic() + timeout_s
+        until, served = time.monotonic() + timeout_s, self.served
         last_call = min(until, time.monotonic() + LAST_CALL_S)
         while not self._held and readable(self.clients) and time.monotonic() < last_call:
             gevent.sleep(0.001)
@@ -175,6 +176,8 @@ class Device:
             gevent.sleep(0.005)
         unanswered = len(self._queue) + self._busy
         self._replies.flush()
+        if self.served > served:
+            gevent.sleep(LAST_WORDS_S)
         for bell in self._doorbells:
             bell.close()
         self._crew.stop()
