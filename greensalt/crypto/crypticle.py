@@ -50,20 +50,21 @@ class Crypticle:
     Each direction keeps one CBC object for good, which is four times faster than one a message.
     Encrypting ``random block + plaintext`` on a running chain makes the random block's ciphertext
     a uniform, unpredictable IV of what follows; decrypting ``iv + ciphertext`` on a running chain
-    spoils only the first block, which is the IV and thrown away. Peers see ordinary packets.
+    spoils only the first block, which is the IV and thrown away. Peers see ordinary packets. A MAC
+    goes on from a copy of one that has seen the key, which is twice as fast.
 
     Not for several native threads at once: the chain must not be torn. Greenlets of one thread may
     share it.
     """
 
-    __slots__ = ("_decryptor", "_encryptor", "_mac_key", "key_string")
+    __slots__ = ("_decryptor", "_encryptor", "_keyed", "key_string")
 
     def __init__(self, key_string: str) -> None:
         """Take a key string; raises BadKey when it is not 56 bytes of base64."""
         key = _key_bytes(key_string)
         aes_key = key[:AES_KEY_BYTES]
         self.key_string: Final = key_string
-        self._mac_key = key[AES_KEY_BYTES:]
+        self._keyed = hmac.new(key[AES_KEY_BYTES:], digestmod="sha256")
         self._encryptor = AES.new(aes_key, AES.MODE_CBC, os.urandom(BLOCK_BYTES))
         self._decryptor = AES.new(aes_key, AES.MODE_CBC, os.urandom(BLOCK_BYTES))
 
@@ -74,7 +75,7 @@ class Crypticle:
         """Return the packet that holds the plaintext."""
         padding = _PADDINGS[BLOCK_BYTES - len(plaintext) % BLOCK_BYTES]
         sealed = self._encryptor.encrypt(os.urandom(BLOCK_BYTES) + plaintext + padding)
-        return sealed + hmac.digest(self._mac_key, sealed, "sha256")
+        return sealed + self._mac(sealed)
 
     def decrypt(self, packet: bytes) -> bytes:
         """Return the plaintext of a packet; raises DecryptError.
@@ -84,13 +85,18 @@ class Crypticle:
         if len(packet) < MIN_PACKET_BYTES or len(packet) % BLOCK_BYTES:
             raise DecryptError(f"a packet can't have {len(packet)} bytes")
         sealed, mac = packet[:-MAC_BYTES], packet[-MAC_BYTES:]
-        if not hmac.compare_digest(hmac.digest(self._mac_key, sealed, "sha256"), mac):
+        if not hmac.compare_digest(self._mac(sealed), mac):
             raise DecryptError("packet is not under this key, or was changed on the way")
         padded = self._decryptor.decrypt(sealed)[BLOCK_BYTES:]
         size = padded[-1]
         if not 0 < size <= BLOCK_BYTES or not padded.endswith(_PADDINGS[size]):
             raise DecryptError("packet has a wrong padding")
         return padded[:-size]
+
+    def _mac(self, sealed: bytes) -> bytes:
+        mac = self._keyed.copy()
+        mac.update(sealed)
+        return mac.digest()
 
     def dumps(self, obj: object, nonce: str | None = None, codec: Codec = MSGPACK) -> bytes:
         """Return the packet of an object; replies to requests carry the request's nonce."""
