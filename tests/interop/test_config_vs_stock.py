@@ -39,6 +39,7 @@ BETTER = {
     "request_server_ttl": "a request can't be replayed for ever",
     "sign_pub_messages": "a minion checks who signed a job",
     "master": "always a list here",
+    "event_return": "always a list here",
 }
 
 
