@@ -261,3 +261,10 @@ def _numbers(pem: str) -> tuple[int, int] | str:
 def test_a_cut_key_is_no_usual_one(cut: int) -> None:
     body = RSA.import_key(key("minion").public.pem).export_key("DER")
     assert _read_usual(body[:cut]) is None
+
+
+@pytest.mark.parametrize(("at", "value"), [(33, 0x7F), (291, 0x80), (291, 0)])
+def test_a_number_that_is_not_in_its_shortest_form_is_no_usual_key(at: int, value: int) -> None:
+    body = bytearray(RSA.import_key(key("minion").public.pem).export_key("DER"))
+    body[at] = value
+    assert _read_usual(bytes(body)) is None

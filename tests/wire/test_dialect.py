@@ -228,3 +228,8 @@ def test_constants_are_values() -> None:
     assert one != "NOT_SET"
     assert len({one, Constant("NOT_SET", None)}) == 1
     assert repr(one) == "Constant('NOT_SET', None)"
+
+
+def test_a_timestamp_as_a_key_becomes_its_bytes() -> None:
+    stamp = msgpack.Timestamp(1, 2)
+    assert unpack(msgpack.packb({stamp: 1})) == {stamp.to_bytes(): 1}

@@ -223,3 +223,8 @@ def test_nothing_but_a_protocol_error_escapes(data: bytes) -> None:
             parse(data)
         except ProtocolError:
             pass
+
+
+def test_an_encrypted_request_without_a_load_is_malformed() -> None:
+    with pytest.raises(MalformedMessage, match="no proper enc and load"):
+        parse_request(pack({"enc": "aes", "id": "web1", "version": 3}))

@@ -203,3 +203,9 @@ parts = st.sampled_from(
 def test_no_allowed_tag_matches_a_blacklisted_pattern(tag: str) -> None:
     if tags.minion_may_fire(tag, "m1"):
         assert not any(fnmatchcase(tag, pattern) for pattern in SPEC_7_2_BLACKLIST)
+
+
+def test_tags_of_the_master_about_itself() -> None:
+    assert tags.stats("0") == "salt/stats/0"
+    assert tags.fileserver_update("roots") == "salt/fileserver/roots/update"
+    assert tags.minion_refresh("web1") == "minion/refresh/web1"
